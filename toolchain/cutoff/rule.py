@@ -12,7 +12,7 @@ class ConfidenceRule:
     """Stop as soon as the largest class probability reaches ``threshold`` (arXiv 2405.00699).
 
     The probabilities are ``softmax(scale * z[t])``; ``z`` is the accumulated readout: output spike counts up to and
-    including step t, or the voltage of an integrator in units of 2**12. ``scale`` is fitted on calibration data.
+    including step t, or the voltage of an integrator in Loihi's state units. ``scale`` is fitted on calibration data.
 
     The sum runs class by class in float64, so that a sample's confidence has the same bits whatever batch or array
     it is part of.

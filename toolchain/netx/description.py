@@ -18,6 +18,8 @@ STATE_LIMIT = 1 << 23  # |u|, |v| < 2**23: 24 bits, signed
 DECAY_UNITY = 1 << 12
 MAX_DELAY = 62  # steps
 WEIGHT_MIN, WEIGHT_MAX = -256, 254  # 8 bit signed in even steps
+THRESHOLD_MAX = (1 << 17) - 1
+BIAS_MIN, BIAS_MAX = -4096, 4095  # 13 bit signed
 
 
 @dataclass(frozen=True)
@@ -30,24 +32,13 @@ class Cuba:
     """
 
     threshold: int  # vThMant
-    current_decay: int  # iDecay, 1 to 4096; 4096 forgets at once
+    current_decay: int  # iDecay, 0 to 4096; 0 never leaks, 4096 forgets at once
     voltage_decay: int  # vDecay, 0 to 4096; 0 never leaks
 
     @property
     def fires(self) -> bool:
         """False for an integrator: its threshold lies at or above the clip, so that only its voltage can be read."""
         return (self.threshold << STATE_SHIFT) < STATE_LIMIT - 1
-
-
-@dataclass(frozen=True, eq=False)
-class Input:
-    """Block that turns what it is fed into spikes: ``a[t] = x[t] * 1`` into the neuron, plus its bias."""
-
-    name: str
-    shape: tuple[int, ...]  # (C, H, W) or (n,)
-    neuron: Cuba
-    bias: np.ndarray | None = None  # int32, broadcastable to shape
-    kind = "input"
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +84,7 @@ class Conv:
         return (self.weight.shape[0], *size)
 
 
-Layer = Input | Dense | Conv
+Layer = Dense | Conv
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,4 +116,4 @@ class NetworkDescription:
     @cached_property
     def synapses(self) -> int:
         """Stored weights (a convolution's kernel counts once)."""
-        return sum(layer.weight.size for layer in self.layers if not isinstance(layer, Input))
+        return sum(layer.weight.size for layer in self.layers)

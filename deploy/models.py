@@ -1,0 +1,97 @@
+"""Stock Lava models with one thing added, chosen by the run configuration in place of the stock ones.
+
+What a model computes is inherited and stays bit by bit Lava's.
+
+Clearing state: Lava's runtime service calls the management phase of *all* models as soon as one asks for it. Only the
+monitor asks, at the end of a sample, so the phase itself says "clear your state", and no message is needed.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from deploy.lava_api import AbstractProcess, AbstractPyBlockModel, Loihi2SimCfg, PyLoihiProcessModel
+from toolchain.errors import NetXError
+
+# Neurons hold u and v, synapses what is in flight to the next step (``a_buff``; (out, max_delay + 1) with delays).
+_STATE = ("u", "v", "a_buff", "a_buf")
+
+
+class ClearsState:
+    """Clears the state at the end of each sample."""
+
+    phase: Any
+    Phase: Any
+
+    def post_guard(self) -> bool:
+        return self.phase is self.Phase.POST_MGMT  # takes part in a management phase, never asks for one
+
+    def run_post_mgmt(self) -> None:
+        for name in _STATE:
+            if hasattr(self, name):
+                getattr(self, name)[...] = 0
+
+
+class SendsVoltage:
+    """A neuron that sends its voltage (24 bits, a graded spike) instead of spikes."""
+
+    v: np.ndarray
+    s_out_buff: np.ndarray
+
+    def reset_voltage(self, spike_vector: np.ndarray) -> None:
+        super().reset_voltage(spike_vector)  # type: ignore[misc]
+        self.s_out_buff = self.v  # is sent next
+
+
+class RecordsStates:
+    """A neuron that writes u, v and spikes of every step into the shared ``record`` (slots, steps, 3, *shape)."""
+
+    u: np.ndarray
+    v: np.ndarray
+    proc_params: Any
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)  # type: ignore[call-arg]
+        self._slot = self._step = 0
+
+    def reset_voltage(self, spike_vector: np.ndarray) -> None:
+        super().reset_voltage(spike_vector)  # type: ignore[misc]
+        row = self.proc_params["record"][self._slot, self._step]
+        row[0], row[1], row[2] = self.u, self.v, spike_vector
+        self._step += 1
+
+    def run_post_mgmt(self) -> None:
+        super().run_post_mgmt()  # type: ignore[misc]
+        self._slot = (self._slot + 1) % len(self.proc_params["record"])
+        self._step = 0
+
+
+@cache
+def _extended(model: type, additions: tuple[type, ...]) -> type:
+    return type(f"{''.join(a.__name__ for a in additions)}{model.__name__}", (*additions, model), {})
+
+
+class SampleRunConfig(Loihi2SimCfg):
+    """Selects the bit-accurate models, extended so that samples can follow one another."""
+
+    def __init__(self) -> None:
+        super().__init__(select_tag="fixed_pt")
+
+    def select(self, process: AbstractProcess, models: list[type]) -> type:
+        model: type = super().select(process, models)
+        if issubclass(model, AbstractPyBlockModel) or "run_post_mgmt" in vars(model):
+            return model  # a network, whose parts are selected on their own, or the source or the monitor
+        if not issubclass(model, PyLoihiProcessModel) or not any(hasattr(model, name) for name in _STATE):
+            raise NetXError(
+                f"process {process.name!r} ({type(process).__name__}): its state cannot be cleared between samples; "
+                "use CUBA neurons with dense or convolutional synapses"
+            )
+        additions: tuple[type, ...] = (ClearsState,)
+        if process.proc_params.get("record") is not None:
+            additions = (RecordsStates, *additions)
+        if process.proc_params.get("sends_voltage"):
+            additions = (SendsVoltage, *additions)
+        return _extended(model, additions)

@@ -1,0 +1,86 @@
+"""The process that reads the network, decides, and ends the sample."""
+
+from __future__ import annotations
+
+import time
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from deploy.feed import MonitorSettings
+from deploy.lava_api import (
+    CPU,
+    AbstractProcess,
+    InPort,
+    LavaPyType,
+    LoihiProtocol,
+    PyInPort,
+    PyLoihiProcessModel,
+    implements,
+    requires,
+    tag,
+)
+from toolchain.cutoff.rule import ConfidenceRule
+
+
+class CutoffMonitor(AbstractProcess):
+    """Accumulates the readout and asks the stopping rule in each output step t = 1..T (Lava step t + L of a sample).
+
+    Where the rule stops, or at T, it sends the result and calls a management phase, in which every process clears its
+    state: the following Lava step is the first of the next sample.
+    """
+
+    def __init__(self, *, shape: tuple[int, ...], settings: MonitorSettings) -> None:
+        super().__init__(shape=shape, settings=settings)
+        self.s_in = InPort(shape=shape)
+
+
+@implements(proc=CutoffMonitor, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyCutoffMonitorModel(PyLoihiProcessModel):
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._settings: MonitorSettings = proc_params["settings"]
+        self._rule: ConfidenceRule | None = None
+        self._scores = np.zeros((1, prod(proc_params["shape"])), dtype=np.int64)
+        self._sequence = 0
+        self._begin = 0  # Lava's time step before the first one of the sample
+        self._decided = False
+
+    def run_spk(self) -> None:
+        output = self.s_in.recv().T.reshape(1, -1)  # (W, H, C) → C, H, W order
+        step = self.time_step - self._begin - self._settings.latency
+        if step < 1:
+            return
+        if step == 1:  # not before: the network's end runs one step ahead of a source that waits for a sample
+            while self._settings.rules.poll():
+                self._rule = self._settings.rules.recv()
+        self._scores = output.astype(np.int64) if self._settings.voltage else self._scores + output
+        stops = self._rule is not None and bool(self._rule.stops(self._scores)[0])
+        self._decided = stops or step == self._settings.steps
+
+    def post_guard(self) -> bool:
+        return self._decided
+
+    def run_post_mgmt(self) -> None:
+        executed = self.time_step - self._begin
+        measure = self._rule or ConfidenceRule(threshold=1.0, scale=1.0)
+        self._settings.results.send(
+            (
+                self._sequence,
+                int(self._scores[0].argmax()),
+                float(measure.confidence(self._scores)[0]),
+                executed - self._settings.latency,
+                executed,
+                time.monotonic(),
+                self._scores[0],
+            )
+        )
+        self._scores = np.zeros_like(self._scores)
+        self._sequence += 1
+        self._begin = self.time_step
+        self._decided = False

@@ -1,0 +1,59 @@
+"""The process that feeds the network: one timestep of spikes in each Lava step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from deploy.feed import SampleFeed
+from deploy.lava_api import (
+    CPU,
+    AbstractProcess,
+    LavaPyType,
+    LoihiProtocol,
+    OutPort,
+    PyLoihiProcessModel,
+    PyOutPort,
+    implements,
+    requires,
+    tag,
+)
+
+
+class EventSource(AbstractProcess):
+    """Sends the samples of ``feed`` one after another: their T steps, then zeros until the monitor has decided.
+
+    Between samples it waits for the next one, and the whole network with it: no step runs while nothing is to do.
+    """
+
+    def __init__(self, *, shape: tuple[int, ...], feed: SampleFeed) -> None:
+        super().__init__(shape=shape, feed=feed)
+        self.s_out = OutPort(shape=shape)
+
+
+@implements(proc=EventSource, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyEventSourceModel(PyLoihiProcessModel):
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._feed: SampleFeed = proc_params["feed"]
+        self._silence = np.zeros(proc_params["shape"], dtype=np.uint8)
+        self._sequence = 0
+        self._step = 0  # steps of the current sample that were sent
+
+    def run_spk(self) -> None:
+        if self._step == 0:
+            self._frames = self._feed.take(self._sequence)
+        self.s_out.send(self._frames[self._step] if self._step < len(self._frames) else self._silence)
+        self._step += 1
+
+    def post_guard(self) -> bool:
+        return self.phase is self.Phase.POST_MGMT  # takes part in a management phase, never asks for one
+
+    def run_post_mgmt(self) -> None:
+        self._sequence += 1
+        self._step = 0

@@ -1,0 +1,338 @@
+"""Build a network once, run any number of samples, always clean up."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import multiprocessing
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from deploy.channel import shared_array
+from deploy.feed import SLOTS, MonitorSettings, SampleFeed
+from deploy.lava_api import AbstractBlock, Input, Network, ProcessServer, RunSteps, VarServer
+from deploy.models import SampleRunConfig
+from deploy.processes.monitor import CutoffMonitor
+from deploy.processes.source import EventSource
+from deploy.runtime import SampleRuntime
+from toolchain.cutoff.rule import ConfidenceRule
+from toolchain.errors import DataError, DeployError, NetXError
+from toolchain.netx import Cuba, NetworkFile
+
+_BLOCKS = ("conv", "dense", "dense_rec")
+_STEPS_FOR_EVER = 2**31 - 1  # Lava counts in 32 bits; 24 days at a step a millisecond
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """What the monitor decided about one sample, and what that took."""
+
+    index: int  # position among the samples of its run
+    prediction: int  # class index
+    confidence: float
+    decision_step: int  # output step 1..T
+    steps_executed: int  # Lava steps that the sample really took: decision_step + L
+    wall_s: float  # from the sample's first step to its decision
+    scores: np.ndarray  # int64 (classes,): accumulated readout at the decision
+
+
+class LavaSession:
+    """A network file compiled into Lava processes: ``EventSource`` → network → ``CutoffMonitor``.
+
+    The network is built once; samples of any number of runs then follow one another without a pause, each starting on
+    the Lava step after the decision about the one before, in a network whose state is cleared. Use it as a context
+    manager, or call :meth:`close`.
+
+    Exactly as on the host, so on the chip: the monitor decides inside the run. Memory does not grow with samples.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        steps: int,
+        readout: Literal["spikes", "voltage"] = "spikes",
+        rule: ConfidenceRule | None = None,
+        skip_layers: int = 0,
+        input_shape: tuple[int, ...] | None = None,
+        timeout_s: float = 120.0,
+        record: bool = False,
+    ) -> None:
+        """Compiles the network and starts its processes.
+
+        Args:
+            path: NetX file.
+            steps: T, timesteps of each sample.
+            readout: output spike counts, or the voltage of an output layer that never fires.
+            rule: stopping rule; ``None`` runs all T steps. Assign :attr:`rule` to change it for the next run.
+            skip_layers: blocks of the file to leave out at the beginning, 1 for a file that begins with a block that
+                turns values into spikes.
+            input_shape: (C, H, W) of the spikes, where the file does not say it.
+            timeout_s: longest time without a result, after which the session gives up.
+            record: keep u, v and spikes of every block for :meth:`recorded`.
+
+        Raises:
+            NetXError: Lava cannot run the file, or not with this readout.
+            DeployError: a process failed while it was built.
+        """
+        self._runtime: SampleRuntime | None = None
+        self._pipes: list[Any] = []
+        self._previous_handler: Any = None
+        if steps < 1:
+            raise DeployError(f"steps = {steps}: a sample needs at least one timestep")
+        begin = time.perf_counter()
+        self.path = Path(path)
+        self.steps = steps
+        self.readout = readout
+        self.rule = rule
+        self.timeout_s = timeout_s
+        self.run_s = 0.0  # wall time spent waiting for results, all runs together
+        self._known_rule: ConfidenceRule | None = None  # the monitor's
+        self._sent = self._received = 0  # samples, all runs together
+        self._busy = False
+        self._handle_sigterm()
+        try:
+            self._build(skip_layers, input_shape, record)
+        except BaseException:
+            self.close()
+            raise
+        self.build_s = time.perf_counter() - begin
+
+    def _build(self, skip_layers: int, input_shape: tuple[int, ...] | None, record: bool) -> None:
+        with _good_neighbour():
+            network, self.layer_names = _load(self.path, skip_layers, input_shape)
+            blocks: list[AbstractBlock] = network.layers
+            self._check(blocks)
+            self.latency = len(blocks)
+            self.layer_shapes = tuple(tuple(reversed(block.out.shape)) for block in blocks)
+            shape: tuple[int, ...] = network.inp.shape
+            self.input_shape = tuple(reversed(shape))
+
+            self._records: list[np.ndarray] = []
+            for name, block in zip(self.layer_names, blocks, strict=True):
+                for part in block.procs:
+                    part.name = f"layer {name} {part.name}"
+                if record:
+                    rows = (SLOTS, self.steps + self.latency, 3, *block.out.shape)
+                    self._records.append(shared_array(rows, np.int32))
+                    block.neuron.proc_params["record"] = self._records[-1]
+            if self.readout == "voltage":
+                blocks[-1].neuron.proc_params["sends_voltage"] = True
+
+            self._feed = SampleFeed(self.steps, shape)
+            rules, self._rules = multiprocessing.Pipe(duplex=False)
+            self._results, results = multiprocessing.Pipe(duplex=False)
+            self._pipes = [rules, self._rules, self._results, results]
+            settings = MonitorSettings(self.steps, self.latency, self.readout == "voltage", rules, results)
+            source = EventSource(shape=shape, feed=self._feed)
+            monitor = CutoffMonitor(shape=network.out.shape, settings=settings)
+            source.name, monitor.name = "EventSource", "CutoffMonitor"
+            source.s_out.connect(network.inp)
+            network.out.connect(monitor.s_in)
+
+            executable = source.compile(SampleRunConfig())
+            self._runtime = SampleRuntime(executable)
+            self._runtime.initialize()
+            self._runtime.start(RunSteps(num_steps=_STEPS_FOR_EVER, blocking=False))
+
+    def _check(self, blocks: list[AbstractBlock]) -> None:
+        if not blocks:
+            raise NetXError(f"{self.path}: no layer is left to run; lower skip_layers")
+        if isinstance(blocks[0], Input):
+            raise NetXError(
+                f"{self.path}: its first block turns values into spikes and takes no spikes; use skip_layers=1"
+            )
+        if self.readout == "voltage" and Cuba(int(blocks[-1].neuron.vth.init), 1, 0).fires:
+            raise NetXError(f"{self.path}: the output layer fires, so its voltage is no readout; use readout='spikes'")
+
+    @classmethod
+    def of(cls, file: NetworkFile, **options: Any) -> LavaSession:
+        """Session of a network file that was read; ``options`` as of the class."""
+        return cls(file.path, skip_layers=file.skip_layers, input_shape=file.description.input_shape, **options)
+
+    # -- running ------------------------------------------------------------------------------------------------
+
+    def run(
+        self, samples: Iterable[np.ndarray], on_result: Callable[[SampleResult], None] | None = None
+    ) -> Iterator[SampleResult]:
+        """Runs ``samples`` and yields their results in order, each as soon as it falls.
+
+        At most two samples are in memory. The iterator may be abandoned: the next run starts afresh.
+
+        Args:
+            samples: arrays (C, H, W, T), (n, T) or any other shape with as many inputs, of 0 and 1.
+            on_result: called with each result before it is yielded.
+
+        Raises:
+            DataError: a sample does not fit the network; the session stays usable.
+            DeployError: a process failed; the session is closed.
+        """
+        if self._runtime is None:
+            raise DeployError(f"{self.path}: the session is closed; open another")
+        if self._busy:
+            raise DeployError(f"{self.path}: a run is under way on this session; finish or close its iterator first")
+        self._busy = True
+        try:
+            if self.rule is not self._known_rule:
+                self._rules.send(self.rule)
+                self._known_rule = self.rule
+            first = self._sent
+            waiting = iter(samples)
+            exhausted = False
+            while True:
+                while not exhausted and self._sent - self._received < SLOTS:
+                    sample = next(waiting, None)
+                    if sample is None:
+                        exhausted = True
+                    else:
+                        self._feed.put(self._sent, self._frames(sample, self._sent - first))
+                        self._sent += 1
+                if exhausted and self._received == self._sent:
+                    return
+                result = self._receive(first)
+                if result is not None:
+                    if on_result is not None:
+                        on_result(result)
+                    yield result
+        finally:
+            self._busy = False
+
+    def _frames(self, sample: np.ndarray, index: int) -> np.ndarray:
+        """(C, H, W, T) → (T, W, H, C), or (T, n) with n in C, H, W order: as netx flattens and as torch does."""
+        array = np.asarray(sample)
+        shape = array.shape[:-1]
+        flat = len(shape) == 1 or len(self.input_shape) == 1
+        fits = shape == self.input_shape or (flat and prod(shape) == prod(self.input_shape))
+        if array.ndim < 2 or array.shape[-1] != self.steps or not fits:
+            raise DataError(
+                f"sample {index} has shape {array.shape}; the network takes {(*self.input_shape, self.steps)} "
+                "(inputs, timesteps last)"
+            )
+        if array.dtype != np.bool_ and (array.min() < 0 or array.max() > 1):
+            raise DataError(f"sample {index} holds {array.min()}..{array.max()}; spikes are 0 or 1")
+        return array.reshape(*self.input_shape, self.steps).T
+
+    def _receive(self, first: int) -> SampleResult | None:
+        """Next result; ``None`` for one of an abandoned run."""
+        begin = time.perf_counter()
+        assert self._runtime is not None
+        try:
+            self._runtime.actors.wait(self._results, self.timeout_s, f"sample {self._received - first}")
+            sequence, prediction, confidence, step, executed, finished, scores = self._results.recv()
+        except BaseException:
+            self.close()  # interrupted or broken: the processes cannot go on
+            raise
+        self._received += 1
+        self.run_s += time.perf_counter() - begin
+        if sequence < first:
+            return None
+        wall_s = finished - self._feed.started(sequence)
+        return SampleResult(sequence - first, prediction, confidence, step, executed, wall_s, scores)
+
+    def recorded(self) -> list[np.ndarray]:
+        """u, v and spikes of the sample whose result came last: a block (T, 3, *shape) int32, shape in Lava's order.
+
+        Aligned: row t of each block is output step t + 1, its latency removed. Valid until the next result is asked
+        for.
+        """
+        slot = (self._received - 1) % SLOTS
+        return [record[slot, 1 + n : 1 + n + self.steps] for n, record in enumerate(self._records)]
+
+    # -- the way out --------------------------------------------------------------------------------------------
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Name → process id of the running processes."""
+        return self._runtime.actors.pids if self._runtime is not None else {}
+
+    def close(self) -> None:
+        """Ends the processes and frees their memory; may be called again."""
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            runtime.stop()
+            for pipe in self._pipes:
+                pipe.close()
+            del runtime
+            gc.collect()  # Lava's objects refer to one another in circles
+        self._restore_sigterm()
+
+    def __enter__(self) -> LavaSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_runtime", None) is not None:
+            warnings.warn(f"LavaSession of {self.path} was left open; use `with`", ResourceWarning, stacklevel=2)
+            self.close()
+
+    def _handle_sigterm(self) -> None:
+        """SIGTERM leaves by the same way as an error; a handler that somebody else installed stays."""
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            self._previous_handler = signal.signal(signal.SIGTERM, _exit_on_signal)
+
+    def _restore_sigterm(self) -> None:
+        if self._previous_handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._previous_handler)
+            self._previous_handler = None
+
+
+def _exit_on_signal(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _load(path: Path, skip_layers: int, input_shape: tuple[int, ...] | None) -> tuple[Network, list[str]]:
+    """The file as a Lava process, and its blocks' names in the file.
+
+    lava-dl's own errors are told as what they mean: Lava cannot run this file.
+    """
+    if not path.is_file():
+        raise NetXError(f"{path}: no such file")
+    try:
+        network = Network(
+            net_config=str(path),
+            skip_layers=skip_layers,
+            input_shape=tuple(reversed(input_shape)) if input_shape is not None else None,
+        )
+        layers = network.net_config["layer"]
+        names = [str(n) for n in range(skip_layers, len(layers)) if layers[n]["type"] in _BLOCKS]
+        network.net_config.f.close()
+    except Exception as error:
+        raise NetXError(f"{path}: lava-dl cannot build this network: {type(error).__name__}: {error}") from error
+    return network, names
+
+
+@contextlib.contextmanager
+def _good_neighbour() -> Iterator[None]:
+    """Undoes what building a network leaves behind in this interpreter.
+
+    Lava registers each process and variable for ever (megabytes a network), adds a log handler a process, and lava-dl
+    prints its warnings to stdout.
+    """
+    registers = [ProcessServer().processes, VarServer().vars]
+    lengths = [len(register) for register in registers]
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        for register, length in zip(registers, lengths, strict=True):
+            del register[length:]
+        root.handlers[:] = handlers

@@ -1,0 +1,51 @@
+"""What every neuron of a network does in Lava, step by step: the reference that ``aoi verify`` compares with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from deploy.session import LavaSession
+from toolchain.engine import LayerTrace
+
+
+def lava_trace(
+    path: str | Path,
+    spikes: np.ndarray,
+    *,
+    skip_layers: int = 0,
+    input_shape: tuple[int, ...] | None = None,
+    timeout_s: float = 120.0,
+) -> list[LayerTrace]:
+    """Runs samples in Lava for all their steps and returns what each block did, first to last.
+
+    The models are Lava's own bit-accurate ones; they write down u, v and spikes of each step. The state is cleared
+    between samples and the steps that a signal needs to reach a block are taken off.
+
+    Args:
+        path: NetX file.
+        spikes: uint8 or bool (N, C, H, W, T) or (N, n, T), of 0 and 1.
+        skip_layers: blocks of the file to leave out at the beginning.
+        input_shape: (C, H, W), where the file does not say it.
+        timeout_s: longest time for one sample.
+
+    Raises:
+        DataError, DeployError, NetXError: as :class:`LavaSession`.
+    """
+    count, steps = spikes.shape[0], spikes.shape[-1]
+    with LavaSession(
+        path, steps=steps, skip_layers=skip_layers, input_shape=input_shape, timeout_s=timeout_s, record=True
+    ) as session:
+        traces = []
+        for name, shape in zip(session.layer_names, session.layer_shapes, strict=True):
+            full = (count, *shape, steps)
+            traces.append(
+                LayerTrace(name, np.empty(full, np.int32), np.empty(full, np.int32), np.empty(full, np.uint8))
+            )
+        for result in session.run(spikes):
+            for trace, rows in zip(traces, session.recorded(), strict=True):
+                trace.u[result.index] = rows[:, 0].T
+                trace.v[result.index] = rows[:, 1].T
+                trace.s[result.index] = rows[:, 2].T
+    return traces

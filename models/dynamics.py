@@ -1,0 +1,102 @@
+"""CUBA dynamics over a whole run in one pass, on the CPU, with SLAYER's values and gradients.
+
+SLAYER's CPU path walks a strided time axis in Python, once for the current and once for the voltage. Here time is the
+outermost axis in memory: each core takes a block of neurons that stays in its cache and walks the steps once, forward
+and backward. Source of the arithmetic: ``lava.lib.dl.slayer.neuron.dynamics.leaky_integrator`` and
+``lava.lib.dl.slayer.spike.spike``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit, prange
+
+STATE_SCALE = 4096.0  # SLAYER's states are Loihi's divided by 2**12
+_BLOCK = 1024  # neurons a core takes at once: their states fit into its first-level cache
+
+
+# Loihi's integers are carried in float64: a 24-bit state times a 12-bit decay is exact there, and it vectorises.
+@njit(parallel=True, cache=True)
+def _forward(z, keep_u, keep_v, threshold, current, voltage, spikes):  # type: ignore[no-untyped-def]
+    steps, neurons = z.shape
+    for block in prange((neurons + _BLOCK - 1) // _BLOCK):
+        start = block * _BLOCK
+        size = min(_BLOCK, neurons - start)
+        u = np.zeros(_BLOCK)
+        v = np.zeros(_BLOCK)
+        for t in range(steps):
+            for i in range(size):
+                u_new = np.trunc(u[i] * keep_u) + np.trunc(np.float64(z[t, start + i]) * STATE_SCALE)
+                v_new = np.trunc(v[i] * keep_v) + u_new
+                fired = v_new > threshold
+                current[t, start + i] = np.float32(u_new * (1.0 / STATE_SCALE))
+                voltage[t, start + i] = np.float32(v_new * (1.0 / STATE_SCALE))
+                spikes[t, start + i] = np.float32(1.0) if fired else np.float32(0.0)
+                u[i] = u_new
+                v[i] = 0.0 if fired else v_new
+
+
+@njit(parallel=True, cache=True)
+def _backward(grad_u, grad_v, grad_s, voltage, keep_u, keep_v, threshold, rate, height, grad_z):  # type: ignore[no-untyped-def]
+    """``grad_u``, ``grad_v`` and ``grad_s`` are (T, neurons), or (0, 0) where nothing flows back."""
+    steps, neurons = voltage.shape
+    has_u, has_v, has_s = grad_u.size > 0, grad_v.size > 0, grad_s.size > 0
+    for block in prange((neurons + _BLOCK - 1) // _BLOCK):
+        start = block * _BLOCK
+        size = min(_BLOCK, neurons - start)
+        sum_u = np.zeros(_BLOCK, np.float32)
+        sum_v = np.zeros(_BLOCK, np.float32)
+        for back in range(steps):
+            t = steps - 1 - back
+            for i in range(size):
+                sum_v[i] *= keep_v
+            if has_v:
+                for i in range(size):
+                    sum_v[i] += grad_v[t, start + i]
+            if has_s:
+                for i in range(size):
+                    pseudo = height * math.exp(-abs(voltage[t, start + i] - threshold) * rate)
+                    sum_v[i] += grad_s[t, start + i] * pseudo
+            for i in range(size):
+                sum_u[i] = keep_u * sum_u[i] + sum_v[i]
+            if has_u:
+                for i in range(size):
+                    sum_u[i] += grad_u[t, start + i]
+            for i in range(size):
+                grad_z[t, start + i] = sum_u[i]
+
+
+class CubaDynamics(torch.autograd.Function):
+    """Synaptic input → current, voltage (before the reset) and spikes of CUBA neurons at rest at the start."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, z: torch.Tensor, current_decay: int, voltage_decay: int, threshold: float, tau: float, height: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """``z`` (T, neurons) float32, contiguous → three tensors of its shape.
+
+        Decays are fractions of 4096; ``threshold`` in SLAYER's units, infinite for an integrator; the surrogate
+        gradient is ``height / 2 / tau * exp(-|v - threshold| / tau)``.
+        """
+        current, voltage, spikes = torch.empty_like(z), torch.empty_like(z), torch.empty_like(z)
+        keep_u, keep_v = 1 - current_decay / 4096, 1 - voltage_decay / 4096
+        _forward(
+            z.detach().numpy(), keep_u, keep_v, threshold * STATE_SCALE, current.numpy(), voltage.numpy(), spikes.numpy()
+        )
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(voltage)
+        ctx.parameters = (keep_u, keep_v, threshold if math.isfinite(threshold) else 0.0, 1 / tau, height / 2 / tau)
+        return current, voltage, spikes
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        (voltage,) = ctx.saved_tensors
+        grad_z = torch.empty_like(voltage)
+        nothing = np.empty((0, 0), np.float32)
+        flows = [nothing if grad is None else grad.contiguous().numpy() for grad in grads]
+        _backward(*flows, voltage.numpy(), *(np.float32(value) for value in ctx.parameters), grad_z.numpy())
+        return grad_z, None, None, None, None, None

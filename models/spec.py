@@ -1,0 +1,65 @@
+"""NetworkSpec: the layers of a trainable network as data. No torch here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Size = Annotated[int, Field(gt=0)]
+Pair = Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NeuronSpec(_Spec):
+    """CUBA neuron in SLAYER's units (a weight of 1.0 is 64 on the chip)."""
+
+    threshold: float = Field(1.0, gt=0, lt=64, description="from 64 on SLAYER and Lava disagree at v == threshold")
+    current_decay: float = Field(0.5, ge=0, le=1, description="fraction of the current lost each step")
+    voltage_decay: float = Field(0.1, ge=0, le=1, description="fraction of the voltage lost each step")
+    tau_grad: float = Field(0.003, gt=0, description="SLAYER's width of the surrogate gradient")
+    scale_grad: float = Field(10.0, gt=0, description="SLAYER's height of the surrogate gradient")
+
+
+class DenseSpec(_Spec):
+    """All-to-all layer; a feature map before it is flattened."""
+
+    type: Literal["dense"] = "dense"
+    neurons: Size
+    delay: bool = Field(False, description="learn an axonal delay of 0 to 62 steps a neuron")
+    weight_scale: float = Field(1.0, gt=0, description="factor on SLAYER's initial weights")
+
+
+class ConvSpec(_Spec):
+    """Two-dimensional convolution; reduce the resolution by stride, NetX has no pooling."""
+
+    type: Literal["conv"] = "conv"
+    channels: Size
+    kernel: Size | tuple[Size, Size]
+    stride: Size | tuple[Size, Size] = 1
+    padding: Pair = 0
+    dilation: Size | tuple[Size, Size] = 1
+    groups: Size = 1
+    weight_scale: float = Field(1.0, gt=0, description="factor on SLAYER's initial weights")
+
+
+HiddenSpec = Annotated[DenseSpec | ConvSpec, Field(discriminator="type")]
+
+
+class NetworkSpec(_Spec):
+    """Hidden layers, then a dense readout with one neuron a class."""
+
+    layers: tuple[HiddenSpec, ...] = Field(min_length=1)
+    neuron: NeuronSpec = NeuronSpec()
+    readout: Literal["spikes", "voltage"] = Field(
+        "spikes", description="spikes: output spike counts, what a chip sends; voltage: a non-firing integrator"
+    )
+    readout_weight_scale: float = Field(1.0, gt=0)
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """One number stands for both height and width."""
+    return (value, value) if isinstance(value, int) else value

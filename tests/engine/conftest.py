@@ -1,0 +1,126 @@
+"""Stock Lava as the reference, and networks to compare it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import distribution
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from toolchain.netx import Conv, Cuba, Dense, NetworkDescription, NetworkFile
+
+Traces = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Callable[[str], Path]:
+    """Path of a network file that lava-dl's wheel brings along."""
+
+    def find(name: str) -> Path:
+        for file in distribution("lava-dl").files or []:
+            if str(file).endswith(name):
+                return Path(str(file.locate()))
+        pytest.skip(f"this installation of lava-dl does not bring {name}")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def lava_traces() -> Callable[[NetworkFile, np.ndarray], Traces]:
+    """Runs stock Lava on one sample (*input_shape, T) → (s, u, v) of each layer, (*shape, T), latency removed."""
+    from toolchain.compat import enable_netx
+
+    enable_netx()
+    from lava.lib.dl.netx.hdf5 import Network
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.io.sink import RingBuffer as Sink
+    from lava.proc.io.source import RingBuffer as Source
+    from lava.proc.monitor.process import Monitor
+
+    def run(file: NetworkFile, spikes: np.ndarray) -> Traces:
+        layers, steps = file.description.layers, spikes.shape[-1]
+        total = steps + len(layers)
+        if isinstance(layers[0], Conv):
+            fed = spikes.transpose(2, 1, 0, 3)
+        else:
+            fed = spikes.reshape(-1, steps)
+        fed = np.concatenate([fed, np.zeros((*fed.shape[:-1], len(layers)), fed.dtype)], axis=-1)
+        net = Network(net_config=str(file.path), skip_layers=file.skip_layers)
+        source = Source(data=fed.astype(np.int32))
+        source.s_out.connect(net.inp)
+        watched: list[tuple[Any, list[tuple[Any, Any]]]] = []
+        for block in net.layers:
+            sink = Sink(shape=block.neuron.s_out.shape, buffer=total)
+            block.neuron.s_out.connect(sink.a_in)
+            monitors = []
+            for state in (block.neuron.u, block.neuron.v):
+                monitor = Monitor()
+                monitor.probe(state, total)
+                monitors.append((monitor, state.name))
+            watched.append((sink, monitors))
+        try:
+            net.run(condition=RunSteps(total), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+            raw = [
+                (sink.data.get(), *(np.moveaxis(m.get_data()[block.neuron.name][name], 0, -1) for m, name in monitors))
+                for block, (sink, monitors) in zip(net.layers, watched, strict=True)
+            ]
+        finally:
+            net.stop()
+            net.net_config.f.close()
+        aligned = []
+        for index, (layer, arrays) in enumerate(zip(layers, raw, strict=True)):
+            cut = [array[..., index + 1 : index + 1 + steps] for array in arrays]
+            if isinstance(layer, Conv):
+                cut = [array.transpose(2, 1, 0, 3) for array in cut]
+            aligned.append((cut[0], cut[1], cut[2]))
+        return aligned
+
+    return run
+
+
+class Networks:
+    """Random networks whose neurons neither sleep nor fire at every step."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def weight(self, *shape: int, low: int = -100, high: int = 110) -> np.ndarray:
+        return self.rng.integers(low // 2, high // 2 + 1, shape, dtype=np.int32) * 2
+
+    def neuron(self, drive: float) -> Cuba:
+        """``drive``: typical input a step, in weight units."""
+        rng = self.rng
+        current = int(rng.choice([0, 100, 1024, 2048, 4095, 4096]))
+        voltage = int(rng.choice([0, 1, 128, 1000, 4096]))
+        return Cuba(max(0, min(int(drive * rng.uniform(0.3, 2)), 4095)), current, voltage)
+
+    def dense(self, inputs: int, outputs: int, **options: Any) -> Dense:
+        weight = self.weight(outputs, inputs)
+        return Dense("dense", weight, self.neuron(50 * (0.1 * inputs) ** 0.5), **options)
+
+    def bias(self, size: int) -> np.ndarray:
+        return self.rng.integers(-20, 21, size, dtype=np.int32)
+
+    def mlp(self, *sizes: int, delays: bool = False, biases: bool = False) -> NetworkDescription:
+        layers = []
+        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+            delay = self.rng.integers(0, 63, (outputs, 1), dtype=np.int32) // 8 if delays else None
+            layers.append(self.dense(inputs, outputs, delay=delay, bias=self.bias(outputs) if biases else None))
+        return NetworkDescription((sizes[0],), tuple(layers))
+
+    def conv(self, input_shape: tuple[int, int, int], out: int, kernel: tuple[int, int], **options: Any) -> Conv:
+        groups = options.get("groups", 1)
+        weight = self.weight(out, input_shape[0] // groups, *kernel)
+        return Conv("conv", input_shape, weight, self.neuron(50 * (0.1 * prod(weight.shape[1:])) ** 0.5), **options)
+
+
+@pytest.fixture
+def networks(request: pytest.FixtureRequest) -> Networks:
+    """Seeded by the test's parameter ``seed``, if it has one."""
+    call = getattr(request.node, "callspec", None)
+    return Networks(call.params.get("seed", 0) if call else 0)

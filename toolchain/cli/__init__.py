@@ -1,0 +1,1 @@
+"""The command ``aoi``: one module a command, thin."""

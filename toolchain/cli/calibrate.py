@@ -1,0 +1,95 @@
+"""aoi calibrate"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolchain.cli.console import JsonFlag, print_json, print_table
+from toolchain.cli.recordings import (
+    BinsOption,
+    DataOption,
+    DownloadOption,
+    NetworkArgument,
+    Request,
+    SplitOption,
+    WindowOption,
+    load_split,
+    readout_of,
+    scores_of,
+)
+from toolchain.errors import DataError
+
+if TYPE_CHECKING:
+    from toolchain.cutoff.calibration import Calibration
+
+
+def command(
+    net: NetworkArgument,
+    data: DataOption = None,
+    split: SplitOption = "calibration",
+    max_drop: Annotated[float, typer.Option(help="Largest accuracy drop wanted, between 0 and 1.")] = 0.005,
+    risk: Annotated[float, typer.Option(help="A certified drop is exceeded with at most this probability.")] = 0.05,
+    window_us: WindowOption = None,
+    bins: BinsOption = None,
+    download: DownloadOption = False,
+    json: JsonFlag = False,
+) -> None:
+    """Fit the confidence and choose the cutoff's threshold; write both into the network file.
+
+    Example: aoi calibrate runs/demo/network.net --max-drop 0.005
+    """
+    request = Request(data, split, None, window_us, bins, download)
+    result = calibrate(net, request, max_drop, risk)
+    if json:
+        print_json(
+            {**asdict(result), "temperature": result.temperature, "calibration_samples": result.samples, "network": str(net)}
+        )
+        return
+    certified = "yes" if result.certified else f"no: that takes at least {result.samples_needed} recordings"
+    print_table(
+        f"calibrated {net}",
+        ["", ""],
+        [
+            ["recordings", str(result.samples)],
+            ["threshold", f"{result.threshold:.6g}"],
+            ["temperature (1 / scale)", f"{result.temperature:.4g}"],
+            ["accuracy at T", f"{result.full_accuracy:.4f}"],
+            ["accuracy drop, wanted at most", f"{result.accuracy_drop:.4f}, {result.max_drop:g}"],
+            [f"upper bound of the drop at {1 - result.risk:.0%}", f"{result.bound:.4f}"],
+            ["certified", certified],
+            ["mean decision step", f"{result.mean_decision_step:.2f}"],
+        ],
+    )
+
+
+def calibrate(net: Path, request: Request, max_drop: float, risk: float) -> Calibration:
+    """Calibrates on a split that training never saw and rewrites the file in one step."""
+    import numpy as np
+
+    from toolchain.cutoff.calibration import calibrate as fit
+    from toolchain.cutoff.calibration import check_request
+    from toolchain.netx.metadata import CutoffPolicy, Metadata
+    from toolchain.netx.read import read_network
+    from toolchain.netx.write import update_metadata
+
+    check_request(max_drop, risk)
+    network = read_network(net)
+    if request.split in ("train", "validation"):
+        raise DataError(f"--split {request.split}: training saw it; calibrate on 'calibration', report on 'test'")
+    spikes = load_split(network, request)
+    seen = np.isin(spikes.fingerprints, network.trained_on)
+    if seen.any():
+        example = spikes.ids[int(seen.argmax())]
+        raise DataError(
+            f"{int(seen.sum())} of {len(spikes)} recordings, such as {example}, were seen in training; "
+            "calibrate on recordings that training did not see"
+        )
+    result = fit(scores_of(network, spikes, "running on the engine"), spikes.labels, max_drop=max_drop, risk=risk)
+    policy = CutoffPolicy(threshold=result.threshold, scale=result.scale, evidence={"split": request.split, **result.evidence()})
+    metadata = network.metadata or Metadata(readout=readout_of(network))
+    update_metadata(net, metadata.model_copy(update={"policy": policy}))
+    return result

@@ -1,0 +1,119 @@
+"""aoi demo"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolchain.cli.calibrate import calibrate
+from toolchain.cli.console import JsonFlag, print_json, print_table, say
+from toolchain.cli.deploy import open_session, run_samples
+from toolchain.cli.export import export
+from toolchain.cli.recordings import Request, load_split, scores_of
+from toolchain.cli.train import train
+from toolchain.cli.verify import verify
+from toolchain.errors import CheckFailed
+
+
+def command(
+    run: Annotated[Path, typer.Option(help="Run folder; what an earlier demo left there is replaced.")] = Path("runs/demo"),
+    json: JsonFlag = False,
+) -> None:
+    """The whole way on real handwritten digits seen by a simulated event camera: train, export, verify, calibrate,
+    deploy on the Lava simulator with and without the cutoff. Takes some minutes.
+
+    Example: aoi demo
+    """
+    summary = demo(run)
+    if json:
+        print_json(summary)
+    else:
+        show(summary)
+    if not summary["equal"]:
+        raise CheckFailed(f"{run}: Lava does not execute the network as trained: {summary['first_mismatch']}")
+
+
+def demo(run: Path) -> dict[str, Any]:
+    """Runs every command of the way in turn and leaves everything in ``run``."""
+    import json
+    import time
+
+    import numpy as np
+
+    from toolchain.cutoff.rule import decide
+    from toolchain.evaluation.anytime import drops, judge
+    from toolchain.files import write_atomically
+    from toolchain.netx.read import read_network
+    from toolchain.report.plots import plot_accuracy, plot_decisions
+    from toolchain.training.config import config_folder, load_config
+
+    begin = time.perf_counter()
+    config_file = config_folder() / "digits.yaml"
+    config = load_config(config_file)
+    say("1/5 train")
+    trained = train(config_file, run=run, overwrite=True)
+    say("2/5 export")
+    net = export(run)
+    say("3/5 verify: every layer and step on the engine, in SLAYER and in Lava")
+    verified = verify(net, "all", Request(None, "validation", 8))
+    say("4/5 calibrate the cutoff")
+    calibration = calibrate(net, Request(None, "calibration"), config.cutoff.max_drop, risk=0.05)
+    say("5/5 deploy in Lava, the same unseen digits with and without the cutoff")
+    network = read_network(net)
+    spikes = load_split(network, Request(None, "test"))
+    with open_session(network, spikes.shape[-1], "sim") as session:
+        full = run_samples(session, network, spikes, None, run / "deploy-full")
+        cut = run_samples(session, network, spikes, calibration.rule, run / "deploy")
+    scores = scores_of(network, spikes, "running on the engine")
+    result = judge(scores, spikes.labels, decide(calibration.rule, scores))
+    plot_accuracy(result, run / "accuracy.png")
+    plot_decisions(result, run / "decisions.png")
+    summary = {
+        "samples": len(spikes),
+        "steps": spikes.shape[-1],
+        **drops(cut["accuracy"], full["accuracy"], float(np.max(result.accuracy_at))),
+        "mean_decision_step": cut["mean_decision_step"],
+        "speedup_steps": cut["speedup_steps"],
+        "wall_s_full": full["wall_s"],
+        "wall_s_cutoff": cut["wall_s"],
+        "wall_ratio": cut["wall_s"] / full["wall_s"],
+        "steps_executed_full": full["steps_executed"],
+        "steps_executed_cutoff": cut["steps_executed"],
+        "equal": verified["equal"],
+        "compared": verified["compared"],
+        "first_mismatch": verified["first_mismatch"],
+        "threshold": calibration.threshold,
+        "temperature": calibration.temperature,
+        "certified": calibration.certified,
+        "calibration_samples": calibration.samples,
+        "accuracy_at": [float(a) for a in result.accuracy_at],
+        "val_accuracy": trained["val_accuracy"],
+        "target": "sim",
+        "model": "stock",
+        "demo_s": time.perf_counter() - begin,
+        "network": str(net),
+        "pictures": [str(run / "accuracy.png"), str(run / "decisions.png")],
+    }
+    write_atomically(run / "summary.json", json.dumps(summary, indent=1).encode())
+    return summary
+
+
+def show(summary: dict[str, Any]) -> None:
+    """The table at the end."""
+    print_table(
+        f"{summary['samples']} unseen digits in Lava, T = {summary['steps']}",
+        ["", "all steps", "with cutoff"],
+        [
+            ["accuracy", f"{summary['full_accuracy']:.4f}", f"{summary['accuracy']:.4f}"],
+            ["mean decision step", f"{summary['steps']}", f"{summary['mean_decision_step']:.2f}"],
+            ["Lava steps executed", f"{summary['steps_executed_full']:,}", f"{summary['steps_executed_cutoff']:,}"],
+            ["wall time in Lava", f"{summary['wall_s_full']:.1f} s", f"{summary['wall_s_cutoff']:.1f} s"],
+            ["speed-up in steps", "", f"{summary['speedup_steps']:.2f}"],
+            ["speed-up in wall time", "", f"{1 / summary['wall_ratio']:.2f}"],
+            ["accuracy drop from T, from the peak", "", f"{summary['accuracy_drop']:.4f}, {summary['accuracy_drop_peak']:.4f}"],
+            ["engine = SLAYER = Lava", "", "equal" if summary["equal"] else "DIFFERENT"],
+        ],
+    )
+    say(f"all of it in {Path(summary['network']).parent}: network.net, summary.json, accuracy.png, decisions.png")

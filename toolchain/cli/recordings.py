@@ -1,0 +1,169 @@
+"""From a network file and what the command line adds to it, to spikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolchain.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from toolchain.cutoff.rule import ConfidenceRule
+    from toolchain.events.dataset import EventDataset
+    from toolchain.events.encoding import Encoding
+    from toolchain.events.spikes import SpikeData
+    from toolchain.netx.metadata import Readout
+    from toolchain.netx.read import NetworkFile
+
+NetworkArgument = Annotated[Path, typer.Argument(metavar="NET", help="A network file (NetX HDF5).")]
+DataOption = Annotated[
+    str | None,
+    typer.Option(help="A data set's name or a folder Train|Test/<label>/*. Default: what the network was trained on."),
+]
+SplitOption = Annotated[str, typer.Option(help="train, validation, calibration or test.")]
+SamplesOption = Annotated[int | None, typer.Option(min=1, help="Only the first N recordings of the split.")]
+WindowOption = Annotated[int | None, typer.Option("--window-us", min=1, help="Time window, µs, if the file has none.")]
+BinsOption = Annotated[int | None, typer.Option(min=1, help="Timesteps T, if the file names no encoding.")]
+DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a named data set if it is not here yet.")]
+
+SPLITS = ("train", "validation", "calibration", "test")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which recordings a command works on, as the command line says."""
+
+    data: str | None
+    split: str
+    samples: int | None = None
+    window_us: int | None = None
+    bins: int | None = None
+    download: bool = False
+
+
+def open_data(source: str, options: dict[str, Any], download: bool) -> EventDataset:
+    from toolchain.events.dataset import open_dataset
+    from toolchain.events.digits import DigitsOptions
+
+    return open_dataset(source, download=download, digits=DigitsOptions(**options))
+
+
+def load_split(network: NetworkFile, request: Request) -> SpikeData:
+    """Spikes of one split, encoded as the network file says."""
+    from toolchain.cli.console import progress
+    from toolchain.events.spikes import load_spikes
+    from toolchain.events.splits import SplitOptions, split_indices
+
+    if request.split not in SPLITS:
+        raise DataError(f"--split {request.split}: there is no such split; the splits are {', '.join(SPLITS)}")
+    metadata = network.metadata
+    recorded = metadata.splits if metadata else {}
+    source = request.data or recorded.get("source")
+    if source is None:
+        raise DataError(f"{network.path}: does not say what it was trained on; name the recordings with --data")
+    dataset = open_data(source, recorded.get("digits", {}), request.download)
+    if metadata and metadata.classes and not set(dataset.classes) <= set(metadata.classes):
+        unknown = sorted(set(dataset.classes) - set(metadata.classes))
+        raise DataError(
+            f"{source}: class {unknown[0]!r} is none that {network.path.name} knows ({', '.join(metadata.classes)})"
+        )
+    encoding = _encoding(network, request, dataset.sensor_size)
+    indices = split_indices(dataset, SplitOptions(**recorded.get("splits", {})))[request.split]
+    if len(indices) == 0:
+        raise DataError(
+            f"{source}: split '{request.split}' is empty ({len(dataset.recordings)} recordings in all); "
+            + ("a folder's Test makes the split test" if request.split == "test" else "add recordings to the folder Train")
+        )
+    with progress(f"encoding {request.split}") as advance:
+        data = load_spikes(dataset, indices[: request.samples], encoding, progress=advance)
+    classes = metadata.classes if metadata and metadata.classes else dataset.classes
+    if len(classes) > network.description.outputs:
+        raise DataError(f"{source}: {len(classes)} classes, but {network.path.name} has {network.description.outputs} outputs")
+    return data.with_classes(classes)
+
+
+def _encoding(network: NetworkFile, request: Request, sensor_size: tuple[int, int, int]) -> Encoding:
+    from toolchain.events.encoding import Encoding
+
+    if network.metadata and network.metadata.encoding:
+        encoding = network.metadata.encoding
+        if (request.bins or encoding.bins) != encoding.bins or (request.window_us or encoding.window_us) != encoding.window_us:
+            raise DataError(f"{network.path}: its encoding is fixed in the file; leave out --bins and --window-us")
+        if any(have > known for have, known in zip(sensor_size, encoding.sensor_size, strict=True)):
+            raise DataError(f"recordings of a {sensor_size} sensor; {network.path.name} was trained on {encoding.sensor_size}")
+        return encoding
+    if request.window_us is None or request.bins is None:
+        raise DataError(f"{network.path}: names no encoding; give --window-us and --bins")
+    encoding = Encoding(sensor_size=sensor_size, window_us=request.window_us, bins=request.bins)
+    if prod(encoding.shape[:3]) != prod(network.description.input_shape):
+        raise DataError(
+            f"{network.path}: takes {network.description.input_shape} spikes a step, the recordings give {encoding.shape[:3]}"
+        )
+    return encoding
+
+
+def shaped(network: NetworkFile, data: SpikeData) -> Callable[[Any], np.ndarray]:
+    """Batches in the shape that the network takes: a file for flat input gets it flat."""
+    shape = network.description.input_shape
+
+    def batch(indices: Any) -> np.ndarray:
+        spikes = data.batch(indices)
+        return spikes.reshape(len(spikes), *shape, spikes.shape[-1])
+
+    return batch
+
+
+def readout_of(network: NetworkFile) -> Readout:
+    if network.metadata:
+        return network.metadata.readout
+    return "spikes" if network.description.fires else "voltage"
+
+
+def scores_of(network: NetworkFile, data: SpikeData, label: str) -> np.ndarray:
+    """Accumulated readout (samples, classes, T) of all T steps, on the engine."""
+    from toolchain.cli.console import progress
+    from toolchain.engine import run_scores
+
+    with progress(label) as advance:
+        return run_scores(
+            network.description, len(data), shaped(network, data), readout=readout_of(network), progress=advance
+        )
+
+
+def rule_of(network: NetworkFile, text: str | None, *, required: bool = True) -> ConfidenceRule | None:
+    """The rule in the file, or ``confidence:THRESHOLD[:SCALE]`` from the command line."""
+    from toolchain.cutoff.rule import ConfidenceRule
+
+    policy = network.metadata.policy if network.metadata else None
+    if text is None:
+        if policy is None:
+            if required:
+                raise DataError(
+                    f"{network.path}: holds no calibrated cutoff; run 'aoi calibrate' or give --rule confidence:0.9:SCALE"
+                )
+            return None
+        return ConfidenceRule(policy.threshold, policy.scale)
+    name, *numbers = text.split(":")
+    try:
+        values = [float(number) for number in numbers]
+    except ValueError:
+        values = []
+    if name != "confidence" or not 1 <= len(values) <= 2:
+        raise DataError(f"--rule {text}: expected confidence:THRESHOLD or confidence:THRESHOLD:SCALE, as confidence:0.9")
+    if not 0 < values[0] <= 1:
+        raise DataError(f"--rule {text}: the threshold is a probability, above 0 and at most 1")
+    if len(values) == 2:
+        if not 0 < values[1] < float("inf"):
+            raise DataError(f"--rule {text}: the scale is a positive number")
+        return ConfidenceRule(values[0], values[1])
+    if policy is None:
+        raise DataError(f"--rule {text}: {network.path.name} holds no calibrated scale; run 'aoi calibrate' or add one: {text}:0.5")
+    return ConfidenceRule(values[0], policy.scale)

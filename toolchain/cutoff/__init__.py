@@ -1,0 +1,1 @@
+"""Confidence, stopping rules, calibration; pure numpy."""

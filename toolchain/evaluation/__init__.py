@@ -1,0 +1,1 @@
+"""Anytime curves, metrics, equality checks; pure numpy."""

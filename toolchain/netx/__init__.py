@@ -1,0 +1,26 @@
+"""Network files: read one, write one, the group ``/aoi``, and what NetX and the chip cannot execute."""
+
+from toolchain.netx.description import Conv, Cuba, Dense, Layer, NetworkDescription
+from toolchain.netx.metadata import CutoffPolicy, Metadata, Readout
+from toolchain.netx.read import NetworkFile, read_network
+from toolchain.netx.rules import Failure, failures, overflow_warnings, worst_case_current
+from toolchain.netx.write import update_metadata, write_network
+
+__all__ = [
+    "Conv",
+    "Cuba",
+    "CutoffPolicy",
+    "Dense",
+    "Failure",
+    "Layer",
+    "Metadata",
+    "NetworkDescription",
+    "NetworkFile",
+    "Readout",
+    "failures",
+    "overflow_warnings",
+    "read_network",
+    "update_metadata",
+    "worst_case_current",
+    "write_network",
+]

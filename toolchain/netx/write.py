@@ -1,0 +1,135 @@
+"""NetworkDescription → NetX HDF5 file that stock ``hdf5.Network`` loads, plus the group ``/aoi``.
+
+Order of the layers in the file: if the input is (C, H, W), an ``input`` layer without neuron that gives the shape;
+a ``flatten`` layer before the dense layer that takes maps; fields and types as in SLAYER's own ``export_hdf5``.
+Lava takes the input of a convolution as (W, H, C), that of a first dense layer as (C * H * W,).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from toolchain.errors import NetXError
+from toolchain.files import atomic_path
+from toolchain.netx.description import Conv, Cuba, Layer, NetworkDescription
+from toolchain.netx.metadata import Metadata
+from toolchain.netx.read import check_metadata
+from toolchain.netx.rules import failures
+
+
+def write_network(
+    path: str | PathLike[str],
+    description: NetworkDescription,
+    metadata: Metadata | None = None,
+    trained_on: np.ndarray | None = None,
+    *,
+    allow_bias: bool = False,
+) -> None:
+    """Writes a network file, whole or not at all.
+
+    ``trained_on``: uint64 fingerprints (n,) of the recordings that training and validation saw.
+    Raises NetXError, naming rule, layer and value, for what Lava would not execute as SLAYER does; ``allow_bias``
+    lets biases pass, which Lava applies one step earlier than SLAYER.
+    """
+    path = Path(path)
+    found = failures(description, waive=("no_bias",) if allow_bias else ())
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise NetXError(f"{path}: not written: {found[0]}{more}")
+    if metadata is not None:
+        check_metadata(description, metadata, str(path))
+    with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for index, (kind, layer) in enumerate(_blocks(description)):
+            group = file.create_group(f"layer/{index}")
+            group.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
+            if layer is None:
+                group["shape"] = np.array(description.input_shape)
+            else:
+                _write_layer(group, layer)
+        if metadata is not None:
+            _write_metadata(file, metadata)
+            if trained_on is not None:
+                file["aoi/trained_on"] = np.asarray(trained_on, np.uint64).ravel()
+
+
+def update_metadata(path: str | PathLike[str], metadata: Metadata) -> None:
+    """Gives the file new metadata in one atomic step; the rest of it stays as it is."""
+    path = Path(path)
+    with _replacing(path) as temporary:
+        shutil.copyfile(path, temporary)
+        with h5py.File(temporary, "r+") as file:
+            _write_metadata(file, metadata)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """As ``atomic_path``; what h5py and the file system refuse leaves as a NetXError."""
+    try:
+        with atomic_path(path) as temporary:
+            yield temporary
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise NetXError(f"{path}: cannot be written ({(str(error).splitlines() or [''])[0]})") from error
+
+
+def _blocks(description: NetworkDescription) -> Iterator[tuple[str, Layer | None]]:
+    """(type, layer) of each layer of the file; None for those without weights."""
+    shape = description.input_shape
+    if len(shape) > 1:
+        yield "input", None
+    for layer in description.layers:
+        if isinstance(layer, Conv):
+            yield "conv", layer
+        else:
+            if len(shape) > 1:
+                yield "flatten", None
+            yield "dense" if layer.weight_rec is None else "dense_rec", layer
+        shape = layer.shape
+
+
+def _write_layer(group: Any, layer: Layer) -> None:
+    """Shapes are (C, H, W), (n, 1, 1) for a dense layer; weights float32, delays float32 and biases int."""
+    group["shape"] = np.array(layer.shape if isinstance(layer, Conv) else (*layer.shape, 1, 1))
+    group["weight"] = layer.weight.astype(np.float32)
+    if isinstance(layer, Conv):
+        group["inChannels"], group["outChannels"] = layer.input_shape[0], layer.weight.shape[0]
+        group["kernelSize"] = np.array(layer.weight.shape[2:])
+        for key in ("stride", "padding", "dilation"):
+            group[key] = np.array(getattr(layer, key))
+        group["groups"] = layer.groups
+    else:
+        group["outFeatures"], group["inFeatures"] = layer.weight.shape
+        if layer.weight_rec is not None:
+            group["weight_rec"] = layer.weight_rec.astype(np.float32)
+        if layer.delay is not None:
+            group["delay"] = _spread_delay(layer.delay, layer.weight.shape)
+    if layer.bias is not None:
+        group["bias"] = np.asarray(layer.bias, np.int32)
+    _write_neuron(group.create_group("neuron"), layer.neuron)
+
+
+def _spread_delay(delay: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(out,) where all synapses of a neuron have one delay, else (out, in); float32."""
+    full = np.broadcast_to(delay, shape).astype(np.float32)
+    return full[:, 0] if (full == full[:, :1]).all() else full
+
+
+def _write_neuron(group: Any, neuron: Cuba) -> None:
+    group["type"] = "CUBA"
+    group["iDecay"], group["vDecay"] = neuron.current_decay, neuron.voltage_decay
+    group["vThMant"] = neuron.threshold
+    group["refDelay"], group["gradedSpike"] = 1, False
+
+
+def _write_metadata(file: Any, metadata: Metadata) -> None:
+    group = file.require_group("aoi")
+    if "metadata" in group:
+        del group["metadata"]
+    group.create_dataset("metadata", data=metadata.model_dump_json(), dtype=h5py.string_dtype("utf-8"))

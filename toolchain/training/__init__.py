@@ -1,0 +1,1 @@
+"""Training: losses (TET), regularisers (STR), the Lightning module, the run folder."""

@@ -1,0 +1,130 @@
+"""The configuration of an experiment: one YAML file, checked before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.spec import NetworkSpec
+from toolchain.errors import ConfigError
+from toolchain.events.digits import DigitsOptions
+from toolchain.events.encoding import Encoding
+from toolchain.events.splits import SplitOptions
+from toolchain.training.augment import AugmentConfig
+from toolchain.training.losses import LossConfig
+from toolchain.training.regularisers.config import RegulariserConfig
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Config):
+    """Where the recordings come from and how they are divided."""
+
+    source: str = Field("digits", description="a data set's name, or a folder Train|Test/<label>/*")
+    splits: SplitOptions = SplitOptions()
+    digits: DigitsOptions = DigitsOptions()
+
+
+class EncodingConfig(_Config):
+    """:class:`~toolchain.events.encoding.Encoding` without the sensor, which the data set knows."""
+
+    window_us: int = Field(gt=0)
+    bins: int = Field(gt=0, le=4096)
+    merge_polarities: bool = False
+    downsample: int = Field(1, ge=1, le=64)
+    denoise_us: int | None = Field(None, gt=0)
+
+    def for_sensor(self, sensor_size: tuple[int, int, int]) -> Encoding:
+        return Encoding(sensor_size=sensor_size, **self.model_dump())
+
+
+class TrainingConfig(_Config):
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(32, gt=0)
+    learning_rate: float = Field(5e-3, gt=0, description="peak of the one-cycle schedule (Adam)")
+    loss: LossConfig = LossConfig()
+    regulariser: RegulariserConfig = RegulariserConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+
+class CutoffConfig(_Config):
+    max_drop: float = Field(0.005, gt=0, lt=1, description="largest accuracy drop wanted from the cutoff")
+
+
+class ExperimentConfig(_Config):
+    """What ``aoi train`` reads; a run folder keeps it with every default filled in."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    seed: int = Field(0, ge=0, lt=2**31)
+    data: DataConfig = DataConfig()
+    encoding: EncodingConfig
+    network: NetworkSpec
+    training: TrainingConfig
+    cutoff: CutoffConfig = CutoffConfig()
+
+
+def _explain(error: ValidationError, path: str) -> ConfigError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("dense", "conv"))
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key '{where}'; check its spelling and indentation"
+    else:
+        value = "" if first["type"] == "missing" else f" = {first['input']!r:.60}"
+        message = f"'{where}'{value}: {first['msg'].lower()}"
+    return ConfigError(f"{path}: {message}{more}")
+
+
+def config_folder() -> Path:
+    """The experiments that come along: in a checkout its configs/, in an installation a copy inside the package."""
+    checkout = Path(__file__).parents[2] / "configs"
+    return checkout if checkout.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def parse_config(tree: Any, path: str) -> ExperimentConfig:
+    """Checks a parsed YAML document; ``path`` names it in errors."""
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected keys such as name, encoding, network, training; found {type(tree).__name__}")
+    try:
+        return ExperimentConfig.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(error, path) from None
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> ExperimentConfig:
+    """Reads a YAML file; ``overrides`` are ``key.key=value`` with the value in YAML."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file; the ones that come along are in configs/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    for override in overrides or []:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {override}: expected key.key=value, as in --set training.epochs=5")
+        node = tree
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            if isinstance(node, dict):
+                node = node.setdefault(parent, {})
+            elif isinstance(node, list) and parent.isdigit() and int(parent) < len(node):
+                node = node[int(parent)]
+        if not isinstance(node, dict):
+            raise ConfigError(f"--set {override}: '{'.'.join(parents)}' has no keys below it")
+        try:
+            node[leaf] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {override}: '{text}' is not a YAML value") from None
+    return parse_config(tree, str(path))
+
+
+def dump_config(config: ExperimentConfig) -> str:
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

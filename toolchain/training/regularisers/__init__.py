@@ -1,0 +1,1 @@
+"""Regularisers on what layers do over time, by name in the configuration."""
