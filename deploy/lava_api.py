@@ -9,6 +9,7 @@ from toolchain.compat import enable_netx
 
 enable_netx()
 
+# ruff: noqa: E402
 from lava.lib.dl.netx.blocks.process import AbstractBlock, Input
 from lava.lib.dl.netx.hdf5 import AbstractPyBlockModel, Network
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort, PyPyChannel

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.lava_api import AbstractProcess, AbstractPyBlockModel, Loihi2SimCfg, PyLoihiProcessModel
+from deploy.lava_api import AbstractProcess, AbstractPyBlockModel, LavaPyType, Loihi2SimCfg, PyLoihiProcessModel
 from toolchain.errors import NetXError
 
 # Neurons hold u and v, synapses what is in flight to the next step (``a_buff``; (out, max_delay + 1) with delays).
@@ -69,6 +69,16 @@ class RecordsStates:
         self._step = 0
 
 
+class WideGeometry:
+    """A convolution whose sizes have 32 bits: stock Lava's 8 overflow on maps of 128 pixels with numpy 2."""
+
+    kernel_size: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=8)
+    stride: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=8)
+    padding: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=8)
+    dilation: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=8)
+    groups: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=8)
+
+
 @cache
 def _extended(model: type, additions: tuple[type, ...]) -> type:
     return type(f"{''.join(a.__name__ for a in additions)}{model.__name__}", (*additions, model), {})
@@ -90,6 +100,8 @@ class SampleRunConfig(Loihi2SimCfg):
                 "use CUBA neurons with dense or convolutional synapses"
             )
         additions: tuple[type, ...] = (ClearsState,)
+        if hasattr(model, "kernel_size"):
+            additions = (WideGeometry, *additions)
         if process.proc_params.get("record") is not None:
             additions = (RecordsStates, *additions)
         if process.proc_params.get("sends_voltage"):

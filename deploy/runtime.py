@@ -2,7 +2,7 @@
 
 Three things differ from the stock runtime; what the models do and exchange is untouched.
 
-- Channels lie in anonymous memory (``deploy.channel``), not in named segments: nothing to unlink.
+- Channels lie in anonymous memory and need no threads (``deploy.channel``): nothing to unlink, nothing to join.
 - Every actor (one OS process a Lava process) reports its own failure through a pipe and dies with its parent. The host
   waits for results *or* for an actor's end, never for one thing alone.
 - There is one way out: the actors are killed and reaped. They hold nothing that would need a farewell.
@@ -10,6 +10,7 @@ Three things differ from the stock runtime; what the models do and exchange is u
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -17,9 +18,11 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from deploy.channel import DirectChannel
@@ -27,7 +30,6 @@ from deploy.lava_api import ActorType, MultiProcessing, PyPyChannel, Runtime
 from toolchain.errors import DeployError
 
 _BUILD_TIMEOUT_S = 60.0
-_HELD_BACK = {signal.SIGINT, signal.SIGTERM}
 _LAST_WORDS_S = 2.0  # a failing actor needs this long at most to report while the others already end
 
 
@@ -36,6 +38,28 @@ class _Actor:
     name: str
     process: Any  # multiprocessing's ForkProcess
     report: Connection  # brings None once when ready, a text on failure, EOF at the end
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Holds Ctrl-C and SIGTERM back until the end of the block.
+
+    Handlers are exchanged, not signals masked: a mask holds for one thread only, and any other may take the signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python raises nothing here
+        return
+    held: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda n, _: held.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        for missed in held:
+            signal.raise_signal(missed)
 
 
 def _die_with_parent() -> None:
@@ -48,20 +72,19 @@ def _die_with_parent() -> None:
 def _last_line(error: BaseException) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     what = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-    return f"{what} ({os.path.basename(frame.filename)}, line {frame.lineno}, in {frame.name})"
+    return f"{what} ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
 
 
 def _act(builder: Any, report: Connection) -> None:
     """Body of an actor: build the Lava model (or runtime service), run it, report what goes wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group: the host decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         actor = builder.build()
         report.send(None)
         actor.start()
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the host has to hear of it
+    except BaseException as error:
         report.send(_last_line(error))
         os._exit(1)
     os._exit(0)  # none of the parent's exit handlers
@@ -83,17 +106,13 @@ class Actors(MultiProcessing):
     def build_actor(self, target_fn: Any, builder: Any, exception_q: Any = None) -> None:
         reader, writer = multiprocessing.Pipe(duplex=False)
         process = multiprocessing.get_context("fork").Process(target=_act, args=(builder, writer), daemon=True)
-        self._members.append(_Actor(self._names.get(id(builder), "runtime service"), process, reader))
         # An interrupt in the middle of a fork would be raised in the child too: it waits until both are on their feet.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
-        try:
-            with warnings.catch_warnings():
-                # Python 3.12 warns of threads at a fork; ours hold no lock that an actor takes.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                process.start()
+        with _uninterrupted(), warnings.catch_warnings():
+            # Python 3.12 warns of threads at a fork; ours hold no lock that an actor takes.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+            self._members.append(_Actor(self._names.get(id(builder), "runtime service"), process, reader))
             writer.close()  # so that the end of the actor is the end of the file
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def channel_class(self, channel_type: Any) -> type[PyPyChannel]:
         return DirectChannel
@@ -164,15 +183,14 @@ class Actors(MultiProcessing):
         """Kills and reaps the actors. May be called at any time, any number of times."""
         if os.getpid() != self._owner:
             return  # an actor's copy of this object
-        started = [member for member in self._members if member.process.pid is not None]
-        for member in started:
-            member.process.kill()
-        for member in started:
-            member.process.join()
-        for member in self._members:
-            member.process.close()
-            member.report.close()
-        self._members.clear()
+        with _uninterrupted():
+            for member in self._members:
+                member.process.kill()
+            for member in self._members:
+                member.process.join()
+                member.process.close()
+                member.report.close()
+            self._members.clear()
 
 
 class SampleRuntime(Runtime):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import logging
 import multiprocessing
 import signal
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -31,8 +32,11 @@ from toolchain.cutoff.rule import ConfidenceRule
 from toolchain.errors import DataError, DeployError, NetXError
 from toolchain.netx import Cuba, NetworkFile
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _BLOCKS = ("conv", "dense", "dense_rec")
-_STEPS_FOR_EVER = 2**31 - 1  # Lava counts in 32 bits; 24 days at a step a millisecond
+_STEPS_FOR_EVER = 2**31 - 1  # 24 days at a step a millisecond
 
 
 @dataclass(frozen=True)
@@ -154,8 +158,13 @@ class LavaSession:
             raise NetXError(
                 f"{self.path}: its first block turns values into spikes and takes no spikes; use skip_layers=1"
             )
-        if self.readout == "voltage" and Cuba(int(blocks[-1].neuron.vth.init), 1, 0).fires:
-            raise NetXError(f"{self.path}: the output layer fires, so its voltage is no readout; use readout='spikes'")
+        if self.readout == "voltage":
+            if Cuba(int(blocks[-1].neuron.vth.init), 1, 0).fires:
+                raise NetXError(
+                    f"{self.path}: the output layer fires, so its voltage is no readout; use readout='spikes'"
+                )
+            if hasattr(blocks[-1], "synapse_rec"):
+                raise NetXError(f"{self.path}: a recurrent output layer's voltage cannot be read; use a dense one")
 
     @classmethod
     def of(cls, file: NetworkFile, **options: Any) -> LavaSession:
@@ -190,22 +199,20 @@ class LavaSession:
                 self._known_rule = self.rule
             first = self._sent
             waiting = iter(samples)
-            exhausted = False
             while True:
-                while not exhausted and self._sent - self._received < SLOTS:
-                    sample = next(waiting, None)
-                    if sample is None:
-                        exhausted = True
-                    else:
-                        self._feed.put(self._sent, self._frames(sample, self._sent - first))
-                        self._sent += 1
-                if exhausted and self._received == self._sent:
+                for sample in itertools.islice(waiting, SLOTS - (self._sent - self._received)):
+                    self._feed.put(self._sent, self._frames(sample, self._sent - first))
+                    self._sent += 1
+                if self._received == self._sent:
                     return
                 result = self._receive(first)
                 if result is not None:
                     if on_result is not None:
                         on_result(result)
                     yield result
+        except (KeyboardInterrupt, SystemExit):
+            self.close()  # who knows in the middle of what
+            raise
         finally:
             self._busy = False
 
@@ -232,7 +239,7 @@ class LavaSession:
             self._runtime.actors.wait(self._results, self.timeout_s, f"sample {self._received - first}")
             sequence, prediction, confidence, step, executed, finished, scores = self._results.recv()
         except BaseException:
-            self.close()  # interrupted or broken: the processes cannot go on
+            self.close()  # broken or interrupted: the processes cannot go on
             raise
         self._received += 1
         self.run_s += time.perf_counter() - begin
@@ -247,6 +254,7 @@ class LavaSession:
         Aligned: row t of each block is output step t + 1, its latency removed. Valid until the next result is asked
         for.
         """
+        # The network's end runs one step ahead while the source waits for a sample: into row 0, which is no output yet.
         slot = (self._received - 1) % SLOTS
         return [record[slot, 1 + n : 1 + n + self.steps] for n, record in enumerate(self._records)]
 
@@ -262,13 +270,15 @@ class LavaSession:
         runtime, self._runtime = self._runtime, None
         if runtime is not None:
             runtime.stop()
-            for pipe in self._pipes:
-                pipe.close()
+        for pipe in self._pipes:
+            pipe.close()
+        self._pipes.clear()
+        if runtime is not None:
             del runtime
             gc.collect()  # Lava's objects refer to one another in circles
         self._restore_sigterm()
 
-    def __enter__(self) -> LavaSession:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -163,11 +163,13 @@ def _neuron_parameters(spec: NeuronSpec) -> dict[str, object]:
 
 
 def dense_block(spec: DenseSpec, inputs: int, neuron: NeuronSpec) -> DenseBlock:
-    return DenseBlock(
-        slayer.block.cuba.Dense(
-            _neuron_parameters(neuron), inputs, spec.neurons, weight_scale=spec.weight_scale, delay=spec.delay
-        )
+    block = slayer.block.cuba.Dense(
+        _neuron_parameters(neuron), inputs, spec.neurons, weight_scale=spec.weight_scale, delay=spec.delay
     )
+    if block.delay is not None:  # SLAYER draws them at the first call, too late for an optimiser or a checkpoint
+        block.delay.delay = nn.Parameter(torch.rand(spec.neurons))
+        block.delay.init = True
+    return DenseBlock(block)
 
 
 INTEGRATOR = NeuronSpec(current_decay=1.0, voltage_decay=0.0)
@@ -195,5 +197,3 @@ def conv_block(spec: ConvSpec, input_shape: tuple[int, int, int], neuron: Neuron
         weight_scale=spec.weight_scale,
     )
     return ConvBlock(block, input_shape)
-
-

@@ -85,7 +85,13 @@ class CubaDynamics(torch.autograd.Function):
         current, voltage, spikes = torch.empty_like(z), torch.empty_like(z), torch.empty_like(z)
         keep_u, keep_v = 1 - current_decay / 4096, 1 - voltage_decay / 4096
         _forward(
-            z.detach().numpy(), keep_u, keep_v, threshold * STATE_SCALE, current.numpy(), voltage.numpy(), spikes.numpy()
+            z.detach().numpy(),
+            keep_u,
+            keep_v,
+            threshold * STATE_SCALE,
+            current.numpy(),
+            voltage.numpy(),
+            spikes.numpy(),
         )
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(voltage)

@@ -139,7 +139,9 @@ def _conv(layer: ConvSpec, shape: tuple[int, ...], spec: NetworkSpec, index: int
         raise ConfigError(f"{where}: a convolution cannot follow a dense layer; put the convolutions first")
     channels, height, width = shape
     if channels % layer.groups or layer.channels % layer.groups:
-        raise ConfigError(f"{where}.groups = {layer.groups}: has to divide {channels} input and {layer.channels} channels")
+        raise ConfigError(
+            f"{where}.groups = {layer.groups}: has to divide {channels} input and {layer.channels} channels"
+        )
     block = conv_block(layer, (channels, height, width), spec.neuron)
     if min(block.describe("").shape) < 1:
         raise ConfigError(

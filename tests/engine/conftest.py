@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import distribution
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,7 @@ def lava_traces() -> Callable[[NetworkFile, np.ndarray], Traces]:
     def run(file: NetworkFile, spikes: np.ndarray) -> Traces:
         layers, steps = file.description.layers, spikes.shape[-1]
         total = steps + len(layers)
-        if isinstance(layers[0], Conv):
-            fed = spikes.transpose(2, 1, 0, 3)
-        else:
-            fed = spikes.reshape(-1, steps)
+        fed = spikes.transpose(2, 1, 0, 3) if isinstance(layers[0], Conv) else spikes.reshape(-1, steps)
         fed = np.concatenate([fed, np.zeros((*fed.shape[:-1], len(layers)), fed.dtype)], axis=-1)
         net = Network(net_config=str(file.path), skip_layers=file.skip_layers)
         source = Source(data=fed.astype(np.int32))
@@ -108,7 +106,7 @@ class Networks:
 
     def mlp(self, *sizes: int, delays: bool = False, biases: bool = False) -> NetworkDescription:
         layers = []
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        for inputs, outputs in pairwise(sizes):
             delay = self.rng.integers(0, 63, (outputs, 1), dtype=np.int32) // 8 if delays else None
             layers.append(self.dense(inputs, outputs, delay=delay, bias=self.bias(outputs) if biases else None))
         return NetworkDescription((sizes[0],), tuple(layers))

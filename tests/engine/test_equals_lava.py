@@ -98,7 +98,8 @@ def test_states_at_their_limits(tmp_path, lava_traces):
     file = raw(tmp_path, NetworkDescription((512,), (Dense("0", weight, Cuba(4095, 0, 0)), reader)))
     assert_equal(file, lava_traces, rate=1.1)
     trace = Engine(file.description).run(np.ones((1, 512, STEPS), np.uint8), keep=True).traces[0]
-    assert trace.u.max() == 1 << 23 and trace.u.min() > -(1 << 23)
+    assert trace.u.max() == 1 << 23
+    assert trace.u.min() > -(1 << 23)
     assert trace.v.min() == 1 - (1 << 23)
     assert_equal(file, lava_traces, rate=0.5)
 
@@ -106,7 +107,8 @@ def test_states_at_their_limits(tmp_path, lava_traces):
 def test_mnist_of_lava_dl(shipped, lava_traces):
     """Its last layer never fires: only the voltage, compared in ``assert_equal``, speaks."""
     file = read_network(shipped("mnist.net"))
-    assert file.skip_layers == 1 and not file.description.fires
+    assert file.skip_layers == 1
+    assert not file.description.fires
     assert_equal(file, lava_traces)
 
 
@@ -124,8 +126,13 @@ def test_ntidigits_of_lava_dl(shipped, tmp_path, lava_traces):
 
 
 @pytest.mark.slow
-def test_pilotnet_of_lava_dl(shipped, lava_traces):
-    assert_equal(read_network(shipped("pilotnet_lif/network.net")), lava_traces, rate=0.3, steps=12)
+def test_pilotnet_of_lava_dl(shipped, tmp_path, lava_traces):
+    """From its fourth convolution on: Lava hands out traces value by value, minutes for the first maps."""
+    with h5py.File(shipped("pilotnet_lif/network.net"), "r") as whole, h5py.File(tmp_path / "part.net", "w") as part:
+        part["layer/0/type"], part["layer/0/shape"] = "input", [48, 7, 24]
+        for index in range(4, 11):
+            whole.copy(f"layer/{index}", part, f"layer/{index - 3}")
+    assert_equal(read_network(tmp_path / "part.net"), lava_traces, rate=0.3, steps=12)
 
 
 @pytest.mark.slow

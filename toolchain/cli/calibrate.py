@@ -46,7 +46,12 @@ def command(
     result = calibrate(net, request, max_drop, risk)
     if json:
         print_json(
-            {**asdict(result), "temperature": result.temperature, "calibration_samples": result.samples, "network": str(net)}
+            {
+                **asdict(result),
+                "temperature": result.temperature,
+                "calibration_samples": result.samples,
+                "network": str(net),
+            }
         )
         return
     certified = "yes" if result.certified else f"no: that takes at least {result.samples_needed} recordings"
@@ -89,7 +94,9 @@ def calibrate(net: Path, request: Request, max_drop: float, risk: float) -> Cali
             "calibrate on recordings that training did not see"
         )
     result = fit(scores_of(network, spikes, "running on the engine"), spikes.labels, max_drop=max_drop, risk=risk)
-    policy = CutoffPolicy(threshold=result.threshold, scale=result.scale, evidence={"split": request.split, **result.evidence()})
+    policy = CutoffPolicy(
+        threshold=result.threshold, scale=result.scale, evidence={"split": request.split, **result.evidence()}
+    )
     metadata = network.metadata or Metadata(readout=readout_of(network))
     update_metadata(net, metadata.model_copy(update={"policy": policy}))
     return result

@@ -18,7 +18,9 @@ from toolchain.errors import CheckFailed
 
 
 def command(
-    run: Annotated[Path, typer.Option(help="Run folder; what an earlier demo left there is replaced.")] = Path("runs/demo"),
+    run: Annotated[Path, typer.Option(help="Run folder; what an earlier demo left there is replaced.")] = Path(
+        "runs/demo"
+    ),
     json: JsonFlag = False,
 ) -> None:
     """The whole way on real handwritten digits seen by a simulated event camera: train, export, verify, calibrate,
@@ -112,7 +114,11 @@ def show(summary: dict[str, Any]) -> None:
             ["wall time in Lava", f"{summary['wall_s_full']:.1f} s", f"{summary['wall_s_cutoff']:.1f} s"],
             ["speed-up in steps", "", f"{summary['speedup_steps']:.2f}"],
             ["speed-up in wall time", "", f"{1 / summary['wall_ratio']:.2f}"],
-            ["accuracy drop from T, from the peak", "", f"{summary['accuracy_drop']:.4f}, {summary['accuracy_drop_peak']:.4f}"],
+            [
+                "accuracy drop from T, from the peak",
+                "",
+                f"{summary['accuracy_drop']:.4f}, {summary['accuracy_drop_peak']:.4f}",
+            ],
             ["engine = SLAYER = Lava", "", "equal" if summary["equal"] else "DIFFERENT"],
         ],
     )

@@ -83,7 +83,7 @@ def command(
             ["mean decision step", f"{summary['mean_decision_step']:.2f} of {summary['steps']}"],
             ["fewer steps", f"{summary['speedup_steps']:.2f} times"],
             ["Lava steps executed", f"{summary['steps_executed']:,}"],
-            ["wall time (after {:.1f} s to build)".format(session.build_s), f"{summary['wall_s']:.2f} s"],
+            [f"wall time (after {session.build_s:.1f} s to build)", f"{summary['wall_s']:.2f} s"],
             ["samples a second", f"{summary['samples_per_s']:.1f}"],
             ["results", str(summary["results"])],
         ],

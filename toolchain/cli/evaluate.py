@@ -47,12 +47,18 @@ def command(
     scores = scores_of(network, spikes, "running on the engine")
     result = judge(scores, spikes.labels, decide(chosen, scores))
     summary = result.summary()
-    summary |= {"split": split, "threshold": chosen.threshold if chosen else None, "scale": chosen.scale if chosen else None}
+    summary |= {
+        "split": split,
+        "threshold": chosen.threshold if chosen else None,
+        "scale": chosen.scale if chosen else None,
+    }
     if json:
         print_json(summary)
         return
     shown = sorted({1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 100, result.steps} & set(range(1, result.steps + 1)))
-    print_table("accuracy when all stop at step", [str(t) for t in shown], [[f"{result.accuracy_at[t - 1]:.4f}" for t in shown]])
+    print_table(
+        "accuracy when all stop at step", [str(t) for t in shown], [[f"{result.accuracy_at[t - 1]:.4f}" for t in shown]]
+    )
     rows = [
         ["recordings", f"{len(spikes)} ({split})"],
         [f"accuracy at T = {result.steps}", f"{result.full_accuracy:.4f}"],

@@ -17,22 +17,21 @@ def command(net: NetworkArgument, json: JsonFlag = False) -> None:
 
     network = read_network(net)
     description, metadata = network.description, network.metadata
-    layers = [
-        {
-            "name": layer.name,
-            "kind": layer.kind,
-            "shape": list(layer.shape),
-            "neurons": prod(layer.shape),
-            "weights": int(layer.weight.size),
-            "weight_range": [int(layer.weight.min()), int(layer.weight.max())],
-            "threshold": layer.neuron.threshold if layer.neuron.fires else None,
-            "current_decay": layer.neuron.current_decay,
-            "voltage_decay": layer.neuron.voltage_decay,
-        }
-        for layer in description.layers
-    ]
     if json:
-        about = metadata.model_dump(mode="json") if metadata else None
+        layers = [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "shape": list(layer.shape),
+                "neurons": prod(layer.shape),
+                "weights": int(layer.weight.size),
+                "weight_range": [int(layer.weight.min()), int(layer.weight.max())],
+                "threshold": layer.neuron.threshold if layer.neuron.fires else None,
+                "current_decay": layer.neuron.current_decay,
+                "voltage_decay": layer.neuron.voltage_decay,
+            }
+            for layer in description.layers
+        ]
         print_json(
             {
                 "input_shape": list(description.input_shape),
@@ -40,21 +39,21 @@ def command(net: NetworkArgument, json: JsonFlag = False) -> None:
                 "neurons": description.neurons,
                 "synapses": description.synapses,
                 "layers": layers,
-                "aoi": about,
+                "aoi": metadata.model_dump(mode="json") if metadata else None,
             }
         )
         return
     rows = [
         [
-            f"{layer['name']} {layer['kind']}",
-            "x".join(map(str, layer["shape"])),  # type: ignore[call-overload]
-            f"{layer['neurons']:,}",
-            f"{layer['weights']:,}",
-            "{} to {}".format(*layer["weight_range"]),  # type: ignore[misc]
-            "never fires" if layer["threshold"] is None else str(layer["threshold"]),
-            f"{layer['current_decay']} / {layer['voltage_decay']}",
+            f"{layer.name} {layer.kind}",
+            "x".join(map(str, layer.shape)),
+            f"{prod(layer.shape):,}",
+            f"{layer.weight.size:,}",
+            f"{layer.weight.min()} to {layer.weight.max()}",
+            str(layer.neuron.threshold) if layer.neuron.fires else "never fires",
+            f"{layer.neuron.current_decay} / {layer.neuron.voltage_decay}",
         ]
-        for layer in layers
+        for layer in description.layers
     ]
     rows.append(["all", "", f"{description.neurons:,}", f"{description.synapses:,}", "", "", ""])
     shape = "x".join(map(str, description.input_shape))

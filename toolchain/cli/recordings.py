@@ -80,13 +80,15 @@ def load_split(network: NetworkFile, request: Request) -> SpikeData:
     if len(indices) == 0:
         raise DataError(
             f"{source}: split '{request.split}' is empty ({len(dataset.recordings)} recordings in all); "
-            + ("a folder's Test makes the split test" if request.split == "test" else "add recordings to the folder Train")
+            "a folder's Test makes the split test, its Train the others"
         )
     with progress(f"encoding {request.split}") as advance:
         data = load_spikes(dataset, indices[: request.samples], encoding, progress=advance)
     classes = metadata.classes if metadata and metadata.classes else dataset.classes
     if len(classes) > network.description.outputs:
-        raise DataError(f"{source}: {len(classes)} classes, but {network.path.name} has {network.description.outputs} outputs")
+        raise DataError(
+            f"{source}: {len(classes)} classes, but {network.path.name} has {network.description.outputs} outputs"
+        )
     return data.with_classes(classes)
 
 
@@ -95,17 +97,22 @@ def _encoding(network: NetworkFile, request: Request, sensor_size: tuple[int, in
 
     if network.metadata and network.metadata.encoding:
         encoding = network.metadata.encoding
-        if (request.bins or encoding.bins) != encoding.bins or (request.window_us or encoding.window_us) != encoding.window_us:
+        if (request.bins or encoding.bins) != encoding.bins or (
+            request.window_us or encoding.window_us
+        ) != encoding.window_us:
             raise DataError(f"{network.path}: its encoding is fixed in the file; leave out --bins and --window-us")
         if any(have > known for have, known in zip(sensor_size, encoding.sensor_size, strict=True)):
-            raise DataError(f"recordings of a {sensor_size} sensor; {network.path.name} was trained on {encoding.sensor_size}")
+            raise DataError(
+                f"recordings of a {sensor_size} sensor; {network.path.name} was trained on {encoding.sensor_size}"
+            )
         return encoding
     if request.window_us is None or request.bins is None:
         raise DataError(f"{network.path}: names no encoding; give --window-us and --bins")
     encoding = Encoding(sensor_size=sensor_size, window_us=request.window_us, bins=request.bins)
     if prod(encoding.shape[:3]) != prod(network.description.input_shape):
         raise DataError(
-            f"{network.path}: takes {network.description.input_shape} spikes a step, the recordings give {encoding.shape[:3]}"
+            f"{network.path}: takes {network.description.input_shape} spikes a step, "
+            f"the recordings give {encoding.shape[:3]}"
         )
     return encoding
 
@@ -147,7 +154,8 @@ def rule_of(network: NetworkFile, text: str | None, *, required: bool = True) ->
         if policy is None:
             if required:
                 raise DataError(
-                    f"{network.path}: holds no calibrated cutoff; run 'aoi calibrate' or give --rule confidence:0.9:SCALE"
+                    f"{network.path}: holds no calibrated cutoff; "
+                    "run 'aoi calibrate', or give --rule confidence:0.9:SCALE, or run all steps with --no-cutoff"
                 )
             return None
         return ConfidenceRule(policy.threshold, policy.scale)
@@ -157,7 +165,9 @@ def rule_of(network: NetworkFile, text: str | None, *, required: bool = True) ->
     except ValueError:
         values = []
     if name != "confidence" or not 1 <= len(values) <= 2:
-        raise DataError(f"--rule {text}: expected confidence:THRESHOLD or confidence:THRESHOLD:SCALE, as confidence:0.9")
+        raise DataError(
+            f"--rule {text}: expected confidence:THRESHOLD or confidence:THRESHOLD:SCALE, as confidence:0.9"
+        )
     if not 0 < values[0] <= 1:
         raise DataError(f"--rule {text}: the threshold is a probability, above 0 and at most 1")
     if len(values) == 2:
@@ -165,5 +175,7 @@ def rule_of(network: NetworkFile, text: str | None, *, required: bool = True) ->
             raise DataError(f"--rule {text}: the scale is a positive number")
         return ConfidenceRule(values[0], values[1])
     if policy is None:
-        raise DataError(f"--rule {text}: {network.path.name} holds no calibrated scale; run 'aoi calibrate' or add one: {text}:0.5")
+        raise DataError(
+            f"--rule {text}: {network.path.name} holds no calibrated scale; run 'aoi calibrate' or add one: {text}:0.5"
+        )
     return ConfidenceRule(values[0], policy.scale)

@@ -12,7 +12,9 @@ from toolchain.errors import ConfigError
 
 
 def command(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The experiment, a YAML file such as configs/digits.yaml.")],
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="The experiment, a YAML file such as configs/digits.yaml.")
+    ],
     data: Annotated[str | None, typer.Option(help="A data set's name or a folder Train|Test/<label>/*.")] = None,
     run: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/<name of the experiment>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
@@ -63,7 +65,9 @@ def train(
     folder = RunFolder(run or Path("runs") / config.name)
     if resume:
         if folder.read_config() != config:
-            raise ConfigError(f"{folder.path}: was begun with another configuration; resume it with the same CONFIG and options")
+            raise ConfigError(
+                f"{folder.path}: was begun with another configuration; resume it with the same CONFIG and options"
+            )
     elif folder.last_checkpoint.exists() and not overwrite:
         raise ConfigError(f"{folder.path}: already holds a run; --resume goes on with it, --overwrite replaces it")
 
@@ -82,7 +86,9 @@ def train(
                 "add recordings to the folder Train or raise data.splits"
             )
     with progress("encoding recordings") as advance:
-        spikes = load_spikes(dataset, np.concatenate([indices["train"], indices["validation"]]), encoding, progress=advance)
+        spikes = load_spikes(
+            dataset, np.concatenate([indices["train"], indices["validation"]]), encoding, progress=advance
+        )
     first = len(indices["train"])
     training, validation = spikes.subset(range(first)), spikes.subset(range(first, len(spikes)))
 
@@ -91,7 +97,9 @@ def train(
 
     if not resume:
         folder.clear()
-        folder.start(config, {"classes": list(dataset.classes), "sensor_size": dataset.sensor_size}, spikes.fingerprints)
+        folder.start(
+            config, {"classes": list(dataset.classes), "sensor_size": dataset.sensor_size}, spikes.fingerprints
+        )
     result = fit(config, training, validation, folder, resume=resume)
     return {
         "run": str(folder.path),

@@ -57,8 +57,9 @@ def command(
         for reason in result["left_out"]:
             say(f"left out: {reason}")
         verdict = "equal" if result["equal"] else f"{result['mismatches']} mismatches"
+        executors = (" = " if result["equal"] else ", ").join(result["executors"])
         say(
-            f"{verdict}: {' = '.join(result['executors']) if result['equal'] else ', '.join(result['executors'])}; "
+            f"{verdict}: {executors}; "
             f"{result['layers']} layers, {result['samples']} samples, {result['steps']} steps, {result['compared']:,} values"
         )
     if not result["equal"]:
@@ -125,9 +126,7 @@ def verify(
     }
 
 
-def _input(
-    network: NetworkFile, request: Request, samples: int, steps: int | None, input_: str | None
-) -> np.ndarray:
+def _input(network: NetworkFile, request: Request, samples: int, steps: int | None, input_: str | None) -> np.ndarray:
     """Spikes uint8 (samples, *input shape, T): recordings where the file or the command line names some."""
     import numpy as np
 

@@ -72,9 +72,7 @@ def check_request(max_drop: float, risk: float) -> None:
         raise DataError(f"--risk {risk}: the risk lies between 0 and 1; 0.05 certifies with 95 % confidence")
 
 
-def calibrate(
-    scores: np.ndarray, labels: np.ndarray, *, max_drop: float = 0.005, risk: float = 0.05
-) -> Calibration:
+def calibrate(scores: np.ndarray, labels: np.ndarray, *, max_drop: float = 0.005, risk: float = 0.05) -> Calibration:
     """Chooses the smallest threshold whose accuracy drop stays within ``max_drop``.
 
     Thresholds are tried from the most careful down and the search ends at the first that fails, so that the test is

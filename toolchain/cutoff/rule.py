@@ -27,7 +27,7 @@ class ConfidenceRule:
         total = np.zeros(z.shape[:-1])
         peak = z.max(axis=-1)
         for k in range(z.shape[-1]):
-            total += np.exp(self.scale * (np.ascontiguousarray(z[..., k]) - peak))
+            total += np.exp(self.scale * (z[..., k] - peak))
         return 1.0 / total
 
     def stops(self, scores: np.ndarray) -> np.ndarray:

@@ -115,7 +115,7 @@ class Engine:
             if last:
                 scores = plan.natural((v if readout == "voltage" else s)[:, first:])
             x = s
-        scores = scores.reshape(len(spikes), self.description.outputs, -1)
+        scores = scores.reshape(len(spikes), self.description.outputs, spikes.shape[-1])
         total = scores.astype(np.int64) if readout == "voltage" else scores.cumsum(axis=-1, dtype=np.int64)
         return Run(total, np.stack(sent, axis=1), np.stack(operations, axis=1), tuple(traces))
 

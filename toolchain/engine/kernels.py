@@ -14,7 +14,16 @@ _CONV_MASK = (1 << 24) - 1
 
 
 @njit(cache=True, nogil=True)
-def _step(a, u, v, bias, current_decay, voltage_decay, threshold, s):
+def _step(
+    a: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    bias: np.ndarray,
+    current_decay: int,
+    voltage_decay: int,
+    threshold: int,
+    s: np.ndarray,
+) -> None:
     """One step of all neurons of a layer (``PyLifModelBitAcc``); ``a``, ``u``, ``v`` int32, ``s`` uint8: (n,)."""
     for j in range(a.size):
         decayed = np.int64(u[j]) * (4096 - current_decay)
@@ -33,7 +42,20 @@ def _step(a, u, v, bias, current_decay, voltage_decay, threshold, s):
 
 
 @njit(cache=True, nogil=True)
-def run_dense(x, lead, weight, delay, recurrent, bias, current_decay, voltage_decay, threshold, s, u_trace, v_trace):
+def run_dense(
+    x: np.ndarray,
+    lead: int,
+    weight: np.ndarray,
+    delay: np.ndarray,
+    recurrent: np.ndarray,
+    bias: np.ndarray,
+    current_decay: int,
+    voltage_decay: int,
+    threshold: int,
+    s: np.ndarray,
+    u_trace: np.ndarray,
+    v_trace: np.ndarray,
+) -> None:
     """Dense layer over whole samples.
 
     ``x`` uint8 (N, T, n_in); ``weight`` int32 (n_in, n_out); ``delay`` uint8 of that shape or (0, 0) for none;
@@ -76,9 +98,22 @@ def run_dense(x, lead, weight, delay, recurrent, bias, current_decay, voltage_de
 
 @njit(cache=True, nogil=True)
 def run_conv(
-    x, lead, shape, weight, out_shape, stride, padding, dilation, bias, current_decay, voltage_decay, threshold,
-    s, u_trace, v_trace,
-):  # fmt: skip
+    x: np.ndarray,
+    lead: int,
+    shape: tuple[int, int, int],
+    weight: np.ndarray,
+    out_shape: tuple[int, int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    bias: np.ndarray,
+    current_decay: int,
+    voltage_decay: int,
+    threshold: int,
+    s: np.ndarray,
+    u_trace: np.ndarray,
+    v_trace: np.ndarray,
+) -> None:
     """Convolution over whole samples.
 
     ``x`` uint8 (N, T, H * W * C) for ``shape`` (C, H, W); ``weight`` int32 (C, kH, kW, C_out / groups); ``bias`` int32

@@ -9,8 +9,8 @@ import numpy as np
 EVENT = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
 """One event: column, row, time in µs, polarity (True is ON); ``tonic.io.events_struct``."""
 
-TIME_LIMIT = 2**62
-"""Times are below this in size, so that differences of two fit 64 bits."""
+TIME_LIMIT = 2**61
+"""Times are at most this in size, so that differences of two fit 64 bits."""
 
 
 def make_events(x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import ceil, prod
+from pathlib import Path
+from struct import unpack, unpack_from
 from typing import Any
 
 import h5py
@@ -38,7 +40,10 @@ class Fields:
         return NetXError(f"{self.place}: {text}")
 
     def __contains__(self, key: str) -> bool:
-        return key in self.group
+        return bool(self.group.id.links.exists(key.encode()))
+
+    def holds_group(self, key: str) -> bool:
+        return key in self and isinstance(self._item(key), h5py.Group)
 
     def child(self, key: str, place: str | None = None) -> Fields:
         """The group ``key``."""
@@ -55,9 +60,11 @@ class Fields:
             raise self.fail(f"{key} must be one text, it has type {data.dtype} and shape {data.shape}")
         if kind.length is not None and kind.length > _MAX_TEXT:
             raise self.fail(f"{key} claims {kind.length} bytes; at most {_MAX_TEXT} are read")
-        value = data[()] if data.shape == () else data[(0,) * data.ndim]
+        value = _heap_bytes(data) if kind.length is None else bytes(np.asarray(data[()]).reshape(())[()])
+        if value is None:
+            raise self.fail(f"{key} is damaged, or stored in a way that is not read; store a text of fixed length")
         try:
-            return bytes(value).decode("utf-8")
+            return value.decode("utf-8")
         except UnicodeDecodeError:
             raise self.fail(f"{key} is not UTF-8 text") from None
 
@@ -112,11 +119,38 @@ class Fields:
         return data
 
     def _item(self, key: str) -> Any:
-        if key not in self.group:
+        """The object ``key``; asks for the kind of link first, since even a look at an external one opens its file."""
+        if key not in self:
             raise self.fail(f"{key} is missing")
-        if not isinstance(self.group.get(key, getlink=True), h5py.HardLink):
+        if self.group.id.links.get_info(key.encode()).type != h5py.h5l.TYPE_HARD:
             raise self.fail(f"{key} is a link; store the values in this place")
         return self.group[key]
+
+
+def _heap_bytes(data: Any) -> bytes | None:
+    """The one text of variable length in ``data``, taken from the file by hand; None if it cannot be found there.
+
+    HDF5 2.0 loops for ever over a damaged global heap, so it is not asked. Format: HDF5 File Format Specification 3.0,
+    section III.E; the dataset holds length (4 bytes), address of the heap (8) and index in it (4).
+    """
+    at = data.id.get_offset()
+    if at is None or data.id.get_storage_size() != 16:
+        return None
+    with Path(data.file.filename).open("rb") as file:
+        file.seek(at)
+        length, heap, index = unpack("<IQI", file.read(16))
+        file.seek(heap + data.file.userblock_size)
+        signature, size = unpack("<4s4xQ", file.read(16))
+        if signature != b"GCOL" or not 16 <= size <= _MAX_TEXT:
+            return None
+        objects = file.read(size - 16)
+    at = 0
+    while at + 16 <= len(objects):
+        number, held = unpack_from("<H6xQ", objects, at)
+        if number == index:
+            return objects[at + 16 : at + 16 + length] if length <= held <= len(objects) - at - 16 else None
+        at += 16 + (held + 7) // 8 * 8
+    return None
 
 
 def _first(values: np.ndarray, wrong: np.ndarray) -> str:

@@ -32,12 +32,14 @@ from toolchain.netx.description import (
 )
 from toolchain.netx.fields import Fields
 from toolchain.netx.metadata import SCHEMA_VERSION, Metadata
+from toolchain.netx.probe import survives
 from toolchain.netx.weights import effective_weights
 
 MAX_LAYERS = 256
 MAX_NEURONS = 1 << 24  # of one layer
 MAX_KERNEL = 127  # Lava keeps kernel size, stride, padding, dilation and groups in 8 bits signed
-_SUPPORTED = "input, conv, dense, dense_rec and flatten (in place of pooling: a strided convolution)"
+_KINDS = ("input", "conv", "dense", "dense_rec", "flatten")
+_SUPPORTED = f"{', '.join(_KINDS)} (in place of pooling: a strided convolution)"
 _INTEGRATOR = Cuba(threshold=1 << 17, current_decay=0, voltage_decay=DECAY_UNITY)  # what Lava takes without a neuron
 _NEVER_FIRES = (1 << 17, (1 << 18) - 1)  # thresholds above 17 bits that mean: read the voltage
 
@@ -63,15 +65,10 @@ def read_network(path: str | PathLike[str], *, input_shape: tuple[int, ...] | No
     Weights are those that Lava executes (``effective_weights``). Raises NetXError for whatever is wrong with the file.
     """
     path = Path(path)
-    with _guard(path), h5py.File(path, "r") as file:
-        root = Fields(file, str(path))
-        metadata, trained_on = _read_aoi(root) if "aoi" in root else (None, np.empty(0, np.uint64))
-        if input_shape is None and metadata is not None and metadata.encoding is not None:
-            input_shape = metadata.encoding.shape[:3]
-        description, skip_layers = _read_layers(root.child("layer"), input_shape)
-        if metadata is not None:
-            check_metadata(description, metadata, str(path))
-    return NetworkFile(path, description, metadata, trained_on, skip_layers)
+    with _guard(path):
+        if not survives(lambda: _read(path, input_shape)):
+            raise NetXError(f"{path}: damaged network file (HDF5 cannot cope with it)")
+        return _read(path, input_shape)
 
 
 def check_metadata(description: NetworkDescription, metadata: Metadata, name: str) -> None:
@@ -81,6 +78,18 @@ def check_metadata(description: NetworkDescription, metadata: Metadata, name: st
     shape = metadata.encoding.shape[:3] if metadata.encoding else None
     if shape and prod(shape) != prod(description.input_shape):
         raise NetXError(f"{name}: encoding yields {shape}, the network takes {description.input_shape}")
+
+
+def _read(path: Path, input_shape: tuple[int, ...] | None) -> NetworkFile:
+    with h5py.File(path, "r") as file:
+        root = Fields(file, str(path))
+        metadata, trained_on = _read_aoi(root) if "aoi" in root else (None, np.empty(0, np.uint64))
+        if input_shape is None and metadata is not None and metadata.encoding is not None:
+            input_shape = metadata.encoding.shape[:3]
+        description, skip_layers = _read_layers(root.child("layer"), input_shape)
+        if metadata is not None:
+            check_metadata(description, metadata, str(path))
+    return NetworkFile(path, description, metadata, trained_on, skip_layers)
 
 
 @contextmanager
@@ -102,7 +111,10 @@ def _guard(path: Path) -> Iterator[None]:
 def _read_aoi(root: Fields) -> tuple[Metadata, np.ndarray]:
     group = root.child("aoi", f"{root.place}: /aoi")
     text = group.text("metadata")
-    loaded: Any = json.loads(text)
+    try:
+        loaded: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        raise group.fail("metadata is not JSON") from None
     if not isinstance(loaded, dict):
         raise group.fail("metadata is not a JSON object")
     if loaded.get("schema_version") != SCHEMA_VERSION:
@@ -140,7 +152,9 @@ def _read_layers(group: Fields, input_shape: tuple[int, ...] | None) -> tuple[Ne
             raise group.fail(f"layer {index} is missing; {count} layers have to be named 0 to {count - 1}")
         layer = group.child(str(index), f"{group.place}: layer {index}")
         kind = layer.text("type")
-        layer = layer.at(f"{layer.place} ({kind[:20]})")
+        if kind not in _KINDS:
+            raise layer.fail(f"type {kind[:20]!r} is not supported; supported are {_SUPPORTED}")
+        layer = layer.at(f"{layer.place} ({kind})")
         if kind == "input":
             if index:
                 raise layer.fail("an input layer can only come first")
@@ -152,10 +166,8 @@ def _read_layers(group: Fields, input_shape: tuple[int, ...] | None) -> tuple[Ne
             flow.flat = True
         elif kind in ("dense", "dense_rec"):
             layers.append(_read_dense(layer, str(index), flow, bool(layers), kind == "dense_rec"))
-        elif kind == "conv":
-            layers.append(_read_conv(layer, str(index), flow))
         else:
-            raise layer.fail(f"type {kind[:20]!r} is not supported; supported are {_SUPPORTED}")
+            layers.append(_read_conv(layer, str(index), flow))
         if kind not in ("input", "flatten"):
             if len(layers) == 1:
                 input_shape = flow.shape
@@ -226,7 +238,7 @@ def _read_dense(layer: Fields, name: str, flow: _Flow, hidden: bool, recurrent: 
 
 def _read_matrix(layer: Fields, key: str, units: int) -> np.ndarray:
     """int32 (units, inputs)."""
-    if key in layer and isinstance(layer.group.get(key), h5py.Group):
+    if layer.holds_group(key):
         raise layer.fail(f"{key} is complex (resonate-and-fire), which is not supported; use CUBA neurons")
     weight = layer.integers(key, WEIGHT_MIN, WEIGHT_MAX)
     if weight.ndim == 1 and weight.size % units == 0:
@@ -260,7 +272,7 @@ def _read_conv(layer: Fields, name: str, flow: _Flow) -> Conv:
         raise layer.fail(f"a convolution takes maps (C, H, W), it is fed {flow.shape}{' flattened' * flow.flat}")
     if "delay" in layer and layer.integers("delay", 0, MAX_DELAY).any():
         raise layer.fail("delay in a convolution is ignored by Lava; leave it out")
-    if "weight" in layer and isinstance(layer.group.get("weight"), h5py.Group):
+    if layer.holds_group("weight"):
         raise layer.fail("weight is complex (resonate-and-fire), which is not supported; use CUBA neurons")
     weight = layer.integers("weight", WEIGHT_MIN, WEIGHT_MAX)
     if weight.ndim == 5 and weight.shape[4] == 1:  # SLAYER's kernels have a time axis

@@ -24,11 +24,8 @@ def effective_weights(weight: np.ndarray, recurrent: np.ndarray | None = None) -
     if low == high == 0:
         raise NetXError("all weights are 0, which Lava cannot load (OverflowError); leave the layer out")
     signed = low < 0 <= high
-    if signed:
-        room = min(127 / high if high else np.inf, -128 / low)
-    else:
-        room = 255 / high if low >= 0 else -256 / low
-    shift = int(np.floor(np.log2(room))) + signed
+    largest = max(high / 127, -low / 128) if signed else max(high / 255, -low / 256)  # ≤ 1 fits as it is
+    shift = int(np.floor(np.log2(1 / largest))) + signed
     zeros = next((n for n in range(8, 0, -1) if not (both & ((1 << n) - 1)).any()), 0)  # low bits that are 0 in all
     bits = _SYNAPSE_BITS - shift - (zeros - signed)
     if bits > _SYNAPSE_BITS:

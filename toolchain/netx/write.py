@@ -122,7 +122,9 @@ def _spread_delay(delay: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _write_neuron(group: Any, neuron: Cuba) -> None:
-    group["type"] = "CUBA"
+    group["type"] = np.bytes_(
+        "CUBA"
+    )  # of fixed length: HDF5 reads the other kind from a heap, which a flipped bit breaks
     group["iDecay"], group["vDecay"] = neuron.current_decay, neuron.voltage_decay
     group["vThMant"] = neuron.threshold
     group["refDelay"], group["gradedSpike"] = 1, False
@@ -132,4 +134,5 @@ def _write_metadata(file: Any, metadata: Metadata) -> None:
     group = file.require_group("aoi")
     if "metadata" in group:
         del group["metadata"]
-    group.create_dataset("metadata", data=metadata.model_dump_json(), dtype=h5py.string_dtype("utf-8"))
+    text = metadata.model_dump_json().encode("utf-8")
+    group.create_dataset("metadata", data=text, dtype=h5py.string_dtype("utf-8", len(text)))

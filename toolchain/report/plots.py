@@ -12,7 +12,7 @@ from toolchain.evaluation.anytime import AnytimeResult
 from toolchain.files import atomic_path
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#666666"  # told apart without colour vision
 
@@ -28,7 +28,9 @@ def plot_accuracy(result: AnytimeResult, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
     steps = np.arange(1, result.steps + 1)
     axes.plot(steps, result.accuracy_at, color=BLUE, linewidth=2, label="all samples stop at step t")
-    axes.axhline(result.full_accuracy, color=GREY, linestyle=":", label=f"at T = {result.steps}: {result.full_accuracy:.3f}")
+    axes.axhline(
+        result.full_accuracy, color=GREY, linestyle=":", label=f"at T = {result.steps}: {result.full_accuracy:.3f}"
+    )
     axes.plot(
         [result.mean_decision_step], [result.accuracy], marker="*", markersize=16, linestyle="none", color=ORANGE,
         label=f"cutoff: {result.accuracy:.3f} after {result.mean_decision_step:.1f} steps on average",

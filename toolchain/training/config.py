@@ -47,6 +47,7 @@ class TrainingConfig(_Config):
     epochs: int = Field(gt=0)
     batch_size: int = Field(32, gt=0)
     learning_rate: float = Field(5e-3, gt=0, description="peak of the one-cycle schedule (Adam)")
+    threads: int = Field(1, gt=0, description="CPU threads; small networks and busy machines do best with one")
     loss: LossConfig = LossConfig()
     regulariser: RegulariserConfig = RegulariserConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -89,7 +90,9 @@ def config_folder() -> Path:
 def parse_config(tree: Any, path: str) -> ExperimentConfig:
     """Checks a parsed YAML document; ``path`` names it in errors."""
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected keys such as name, encoding, network, training; found {type(tree).__name__}")
+        raise ConfigError(
+            f"{path}: expected keys such as name, encoding, network, training; found {type(tree).__name__}"
+        )
     try:
         return ExperimentConfig.model_validate(tree)
     except ValidationError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning
+import numba
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -56,6 +57,8 @@ def fit(
         raise ConfigError(f"{run.path}: nothing to resume ({run.last_checkpoint.name} is missing); leave out --resume")
     _quiet()
     options = config.training
+    torch.set_num_threads(options.threads)
+    numba.set_num_threads(min(options.threads, numba.config.NUMBA_NUM_THREADS))
     channels, height, width, _ = train.shape
     network = build_network(config, (channels, height, width), len(train.classes))
     loader = batches(train, options.batch_size, config.seed, shuffle=True)
@@ -71,7 +74,10 @@ def fit(
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
         callbacks=callbacks,
-        logger=[CSVLogger(run.logs, name="csv", version=""), TensorBoardLogger(run.logs, name="tensorboard", version="")],
+        logger=[
+            CSVLogger(run.logs, name="csv", version=""),
+            TensorBoardLogger(run.logs, name="tensorboard", version=""),
+        ],
         default_root_dir=run.path,
         enable_progress_bar=show,
         enable_model_summary=False,
@@ -115,7 +121,9 @@ def load_network(run: RunFolder, input_shape: tuple[int, int, int], classes: int
     try:
         network.load_state_dict(load_file(run.weights))
     except Exception as error:
-        raise ConfigError(f"{run.weights}: does not hold this run's weights: {' '.join(str(error).split())[:200]}") from None
+        raise ConfigError(
+            f"{run.weights}: does not hold this run's weights: {' '.join(str(error).split())[:200]}"
+        ) from None
     return network.eval()
 
 
@@ -125,5 +133,3 @@ def _quiet() -> None:
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning\..*")
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
-
-

@@ -63,7 +63,7 @@ def _decode(data: bytes) -> np.ndarray:
             packets.append(_read_packet(_decompress(content, compression)))
     events = np.concatenate(packets) if packets else np.empty(0, dtype=_EVENT)
     if len(events) and (events["t"].min() < -TIME_LIMIT or events["t"].max() > TIME_LIMIT):
-        raise _Damaged("a time beyond 2**62 µs")
+        raise _Damaged("a time beyond 2**61 µs")
     return make_events(events["x"], events["y"], events["t"], events["on"] != 0)
 
 

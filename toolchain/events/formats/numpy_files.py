@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def read_npz(path: Path) -> np.ndarray:
     raise DataError(f"{path}: holds {sorted(arrays)}; expected one structured array 'events', or arrays x, y, t, p")
 
 
-def _load(path: Path):
+def _load(path: Path) -> Any:
     """An array of a ``.npy``, a dict of arrays of a ``.npz``."""
     try:
         with path.open("rb") as file, warnings.catch_warnings():
@@ -55,7 +56,7 @@ def _load(path: Path):
         raise DataError(f"{path}: damaged {path.suffix} file ({_line(error)})") from error
 
 
-def _check_length(path: Path, file) -> None:
+def _check_length(path: Path, file: BinaryIO) -> None:
     """Refuses a header that states more than the file holds, before numpy allocates for it."""
     version = np.lib.format.read_magic(file)
     read_header = {

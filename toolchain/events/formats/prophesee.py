@@ -33,9 +33,10 @@ def read_dat(path: Path) -> np.ndarray:
 def read_raw(path: Path) -> np.ndarray:
     """EVT 2.0 or EVT 3.0, as the header says."""
     header, body = _split_header(path)
-    for pattern, decode in ((r"evt 2\.0|format EVT2\b(?!\.1)", _decode_evt2), (r"evt 3\.0|format EVT3\b", _decode_evt3)):
-        if re.search(pattern, header, re.IGNORECASE):
-            return decode(path, body)
+    if re.search(r"evt 2\.0|format EVT2\b(?!\.1)", header, re.IGNORECASE):
+        return _decode_evt2(path, body)
+    if re.search(r"evt 3\.0|format EVT3\b", header, re.IGNORECASE):
+        return _decode_evt3(path, body)
     raise DataError(f"{path}: its header names neither EVT 2.0 nor EVT 3.0; convert the recording to one of them")
 
 
@@ -71,9 +72,14 @@ def _decode_evt3(path: Path, body: bytes) -> np.ndarray:
     last_high = _last(is_high)
     high = high[last_high]
     # A new TIME_HIGH sets the lower 12 bits to zero until the next TIME_LOW.
-    changed = is_high & (high != np.concatenate(([-1], high[:-1])))
-    last_low = _last(kind == time_low)
-    t = high << 12 | np.where(last_low > _last(changed), value[last_low], 0)
+    changed = is_high & (high != np.concatenate(([-1], high))[:-1])
+    is_low = kind == time_low
+    last_low = _last(is_low)
+    t = (high << 12) + np.where(last_low > _last(changed), value[last_low], 0)
+    # Sensors send TIME_HIGH before TIME_LOW runs over; expelliarmus writes files where it runs over by itself.
+    before_low = np.concatenate(([0], last_low))[:-1]
+    overs = np.cumsum(is_low & (before_low > last_high) & (value < value[before_low]))
+    t += (overs - overs[last_high]) << 12
     y = value[_last(kind == addr_y)] & 0x7FF
 
     width = np.where(kind == vect_12, 12, np.where(kind == vect_8, 8, 0))
@@ -92,7 +98,7 @@ def _decode_evt3(path: Path, body: bytes) -> np.ndarray:
     x = np.where(single, value[source] & 0x7FF, vector_x[source] + lane)
     polarity = np.where(single, value[source], value[last_base[source]]) >> 11 & 1
     if len(x) and x.max() > 0x7FF:
-        raise DataError(f"{path}: a vector of events reaches column {x.max()}, the last is {0x7FF}; the file is damaged")
+        raise DataError(f"{path}: a vector of events reaches column {x.max()}, beyond {0x7FF}; the file is damaged")
     return make_events(x, y[source], t[source], polarity)
 
 

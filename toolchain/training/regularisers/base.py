@@ -28,6 +28,7 @@ def build(config: RegulariserConfig) -> Regulariser | None:
     if config.name == "none" or config.strength == 0:
         return None
     penalty = {"str": str_penalty, "rate": rate_penalty}[config.name]
-    return lambda layers, correct: config.strength * torch.stack(
-        [penalty(layer.activity, layer.threshold, correct, config.target) for layer in layers]
-    ).mean()
+    return lambda layers, correct: (
+        config.strength
+        * torch.stack([penalty(layer.activity, layer.threshold, correct, config.target) for layer in layers]).mean()
+    )

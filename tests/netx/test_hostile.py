@@ -1,0 +1,313 @@
+"""Files that are damaged, odd or mean harm: a NetXError, or a network, never anything else."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from toolchain.errors import NetXError
+from toolchain.netx import read, read_network
+from toolchain.netx.probe import survives
+
+pytestmark = pytest.mark.timeout(120)
+MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def read_or_refuse(path: Path) -> None:
+    message = ""
+    try:
+        read_network(path)
+    except NetXError as error:
+        message = str(error)
+    assert message == "" or str(path) in message
+    assert "\n" not in message
+
+
+def refused(path: Path, says: str) -> None:
+    with pytest.raises(NetXError, match=says) as caught:
+        read_network(path)
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+@pytest.fixture(params=["ours", "tiny.net"])
+def valid(request, network) -> bytes:
+    if request.param == "ours":
+        return network.read_bytes()
+    from importlib.metadata import distribution
+
+    found = [file for file in distribution("lava-dl").files or [] if file.name == request.param]
+    return Path(str(found[0].locate())).read_bytes() if found else pytest.skip("lava-dl does not bring tiny.net")
+
+
+@MANY
+@given(data=st.data())
+def test_flipped_bytes(data, valid, tmp_path):
+    blob = bytearray(valid)
+    hits = st.lists(st.tuples(st.integers(0, len(blob) - 1), st.integers(0, 255)), min_size=1, max_size=40)
+    for position, value in data.draw(hits):
+        blob[position] = value
+    (tmp_path / "flipped.net").write_bytes(blob)
+    read_or_refuse(tmp_path / "flipped.net")
+
+
+@settings(MANY, max_examples=50)
+@given(part=st.floats(0, 1, exclude_max=True))
+def test_truncated(part, valid, tmp_path):
+    (tmp_path / "short.net").write_bytes(valid[: int(part * len(valid))])
+    refused(tmp_path / "short.net", "not an HDF5 file|damaged")
+
+
+@settings(MANY, max_examples=50)
+@given(blob=st.binary(max_size=2000), signed=st.booleans())
+def test_random_bytes(blob, signed, tmp_path):
+    (tmp_path / "random.net").write_bytes(b"\x89HDF\r\n\x1a\n" * signed + blob)
+    refused(tmp_path / "random.net", "not an HDF5 file|damaged")
+
+
+def test_no_file(tmp_path):
+    refused(tmp_path / "none.net", "no such file")
+    refused(tmp_path, "not an HDF5 file")
+    (tmp_path / "empty.net").touch()
+    refused(tmp_path / "empty.net", "not an HDF5 file")
+    os.mkfifo(tmp_path / "fifo.net")
+    refused(tmp_path / "fifo.net", "not an HDF5 file")
+
+
+FIELDS = [
+    *(f"layer/{i}/{key}" for i in (1, 3, 4, 5) for key in ("type", "shape", "weight")),
+    *(f"layer/1/{key}" for key in ("stride", "padding", "dilation", "groups")),
+    *(f"layer/{i}/neuron/{key}" for i in (1, 3) for key in ("type", "iDecay", "vDecay", "vThMant")),
+    "layer/0/shape",
+    "layer/2/type",
+    "layer/3/delay",
+    "layer/4/weight_rec",
+    "aoi/metadata",
+    "aoi/trained_on",
+]
+OPTIONAL = {"layer/3/delay", "aoi/trained_on"}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_field_missing_or_of_another_kind(name, network):
+    valid = network.read_bytes()
+    values: list[Any] = [
+        None,
+        "text",
+        np.bytes_(b"\xff\xfe"),
+        b"pool",
+        float("nan"),
+        float("inf"),
+        -1,
+        1 << 40,
+        0.5,
+        np.uint64(2**64 - 1),
+        1j,
+        np.zeros(0),
+        np.zeros((3, 3, 3, 3, 3, 3)),
+        np.full(5, np.nan),
+        h5py.Empty("f"),
+        np.array([b"a", b"b"], h5py.string_dtype()),
+        np.array([(1, 2.0)], [("a", int), ("b", float)]),
+        np.array(["x"], dtype="S10"),
+        "group",
+    ]
+    for value in values:
+        network.write_bytes(valid)
+        with h5py.File(network, "r+") as file:
+            del file[name]
+            if isinstance(value, str) and value == "group":
+                file.create_group(name)
+            elif value is not None:
+                file[name] = value
+        if value is None and name in OPTIONAL:
+            read_network(network)
+        else:
+            refused(network, ": layer|: /aoi")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("layer/3/weight", np.full((5, 64), 256.0), r"layer 3 \(dense\): weight: 256.0 at \[0, 0\] is out of -256"),
+        ("layer/3/weight", np.full((5, 64), 1.5), "weight: 1.5 at .* is not a whole number"),
+        ("layer/3/weight", np.tile([254, -1], (5, 32)), "weight -1 is odd"),
+        ("layer/3/weight", np.zeros((5, 64)), "all weights are 0"),
+        ("layer/3/weight", np.full((4, 64), 2), r"takes \(5, inputs\)"),
+        ("layer/3/weight", np.full((5, 63), 2), "takes 63 inputs, the layer before it gives 64"),
+        ("layer/1/weight", np.full((4, 2, 3, 2), 2), r"takes \(C_out, 2 / groups"),
+        ("layer/1/weight", np.full((4, 1, 3, 200), 2), "above 127"),
+        ("layer/1/weight", np.full((4, 1, 99, 99), 2), "shape says"),
+        ("layer/1/shape", [4, 4, 5], r"shape says \(4, 4, 5\)"),
+        ("layer/1/groups", 3, "groups"),
+        ("layer/1/groups", 128, "128 is out of 1..127"),
+        ("layer/1/stride", [1, 1, 1], "one number or two"),
+        ("layer/1/bias", [1, 2], r"takes one value a channel, \(4,\)"),
+        ("layer/1/bias", [1, 2, 3, 4096], "4096 at .3. is out of -4096..4095"),
+        ("layer/1/delay", [1, 2, 3, 4], "ignored by Lava"),
+        ("layer/3/delay", [0, 1, 2, 3, 63], "63 at .4. is out of 0..62"),
+        ("layer/3/delay", [0, -1, 2, 3, 4], "-1 at .1. is out of"),
+        ("layer/3/delay", [1, 2], "delay has shape"),
+        ("layer/4/delay", [1, 2, 3, 4, 5], "recurrent"),
+        ("layer/4/weight_rec", np.full((5, 4), 2), r"weight_rec has shape \(5, 4\)"),
+        ("layer/5/neuron/vThMant", 1 << 18, "262144 is out of"),
+        ("layer/5/neuron/vThMant", -1, "-1 is out of"),
+        ("layer/5/neuron/iDecay", 4097, "iDecay: 4097 is out of 0..4096"),
+        ("layer/5/neuron/vDecay", -1, "vDecay: -1"),
+        ("layer/5/neuron/type", "SDNN", "'SDNN' is not supported; supported are CUBA and LOIHI"),
+        ("layer/5/neuron/type", "RF_PHASE", "supported are CUBA"),
+        ("layer/5/neuron/messageBits", 8, "graded"),
+        ("layer/5/neuron/gradedSpike", True, "graded"),
+        *(("layer/1/type", kind, f"'{kind}' is not supported") for kind in ("pool", "convT", "concat")),
+        ("layer/5/type", "average", "'average' is not supported; supported are input, conv"),
+        ("layer/2/type", "dense", "put a flatten layer between"),
+        ("layer/3/type", "input", "can only come first"),
+        ("layer/4/type", "conv", "takes maps"),
+        ("layer/4/type", "flatten", "leave the flatten layer out"),
+        ("layer/0/shape", [1 << 20, 1 << 10, 1 << 10], "above 16777216"),
+        ("layer/0/shape", [84], "takes maps"),
+        ("layer/0/shape", [2, 42], "neither"),
+        ("aoi/metadata", "{", "not JSON"),
+        ("aoi/metadata", "[]", "not a JSON object"),
+        ("aoi/metadata", "[" * 100000, "not JSON"),
+        ("aoi/metadata", '{"schema_version": 2}', "schema_version is 2, this program reads 1"),
+        ("aoi/metadata", '{"schema_version": 1, "colour": 1}', "colour"),
+        ("aoi/metadata", '{"schema_version": 1, "policy": {"threshold": NaN, "scale": 1}}', "threshold"),
+        ("aoi/trained_on", np.arange(3), "list of uint64"),
+    ],
+)  # fmt: skip
+def test_names_layer_field_value_and_limit(name, value, says, network):
+    with h5py.File(network, "r+") as file:
+        if name in file:
+            del file[name]
+        file[name] = value
+    refused(network, says)
+
+
+def test_gaps_and_strangers_among_the_layers(network):
+    valid = network.read_bytes()
+    for change, says in (
+        (lambda f: f.__delitem__("layer/2"), "layer 2 is missing; 5 layers"),
+        (lambda f: f.move("layer/5", "layer/-1"), "layer 5 is missing"),
+        (lambda f: f.__delitem__("layer"), "layer is missing"),
+        (lambda f: [f.__delitem__(f"layer/{i}") for i in range(6)], "holds 0 layers"),
+        (lambda f: [f.__delitem__(f"layer/{i}") for i in range(1, 6)], "no layer with weights"),
+        (lambda f: [f.create_group(f"layer/{i}") for i in range(6, 300)], "holds 300 layers"),
+        (lambda f: [f.__delitem__("layer/2"), f.create_dataset("layer/2", data=1)], "2 is not a group"),
+        (lambda f: [f.__delitem__("layer/2"), f.move("layer/3", "layer/2"), f.move("layer/4", "layer/3"),
+                    f.move("layer/5", "layer/4")], "put a flatten layer between"),
+    ):  # fmt: skip
+        network.write_bytes(valid)
+        with h5py.File(network, "r+") as file:
+            change(file)
+        refused(network, says)
+
+
+def test_links_and_storage_elsewhere(network, tmp_path):
+    valid = network.read_bytes()
+    (tmp_path / "other.net").write_bytes(valid)
+    os.mkfifo(tmp_path / "trap.net")  # whoever opens it waits for ever
+    layout = h5py.VirtualLayout((5, 64), np.float32)
+    layout[:] = h5py.VirtualSource(str(tmp_path / "other.net"), "layer/3/weight", (5, 64))
+    for name in ("layer/3/weight", "layer/3/neuron", "layer/3", "layer", "layer/3/bias", "aoi"):
+        for link in (h5py.SoftLink("/layer"), *(h5py.ExternalLink(f"{each}.net", name) for each in ("other", "trap"))):
+            network.write_bytes(valid)
+            with h5py.File(network, "r+") as file:
+                if name in file:
+                    del file[name]
+                file[name] = link
+            refused(network, f"{name.rsplit('/')[-1]} is a link")
+    for store in (
+        lambda file: file.create_virtual_dataset("layer/3/weight", layout),
+        lambda file: file.create_dataset("layer/3/weight", (5, 64), "f4", external=[(str(tmp_path / "raw"), 0, 1280)]),
+    ):
+        network.write_bytes(valid)
+        with h5py.File(network, "r+") as file:
+            del file["layer/3/weight"]
+            store(file)
+        refused(network, "values in another file")
+
+
+def test_a_group_that_contains_itself(network):
+    with h5py.File(network, "r+") as file:
+        del file["layer/3/neuron"]
+        file["layer/3/neuron"] = file["layer"]
+    refused(network, r"layer 3 \(dense\), neuron: type is missing")
+
+
+CLAIMS = {
+    "dense": {"shape": (5, 1 << 40)},
+    "chunked": {"shape": (5, 1 << 30), "chunks": (1, 1 << 20), "compression": "gzip"},
+    "crumbs": {"shape": (5, 1 << 18), "chunks": (1, 1)},
+    "boulders": {"shape": (5, 64), "maxshape": (None, None), "chunks": (1 << 14, 1 << 14)},
+    "strings": {"shape": (), "dtype": f"S{1 << 30}"},
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_memory_is_bounded_whatever_a_file_claims(claim, network):
+    """In a process of its own that gets 1 GiB of address space above what Python and HDF5 take."""
+    name = "layer/3/type" if claim == "strings" else "layer/3/weight"
+    with h5py.File(network, "r+") as file:
+        del file[name]
+        file.create_dataset(name, **{"dtype": "f4", **CLAIMS[claim]})
+    assert network.stat().st_size < 1 << 25
+    code = (
+        "import resource, sys; from toolchain.netx import read_network; from toolchain.errors import NetXError\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30),) * 2)\n"
+        "try: read_network(sys.argv[1])\n"
+        "except NetXError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, network], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    assert "claims" in done.stdout or "chunks" in done.stdout
+
+
+def test_many_small_claims_add_up(network):
+    with h5py.File(network, "r+") as file:
+        del file["layer/3/weight"], file["layer/5/weight"]
+        for index in (3, 5):
+            file.create_dataset(f"layer/{index}/weight", (5, (1 << 26) // 6), "i1", fillvalue=2)
+    refused(network, "takes .* inputs|claims")
+
+
+def test_a_file_in_use_can_be_read(network):
+    with h5py.File(network, "r"):
+        assert read_network(network).description.latency == 4
+
+
+def test_what_hangs_or_kills_the_library_is_noticed(network, monkeypatch):
+    started = time.monotonic()
+    assert survives(lambda: None)
+    assert survives(lambda: 1 / 0)
+    assert not survives(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert not survives(lambda: time.sleep(60), seconds=0.2)
+    assert time.monotonic() - started < 20
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)  # nothing is left behind
+    monkeypatch.setattr(read, "survives", lambda work: False)
+    refused(network, "HDF5 cannot cope")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the child process is forked on Linux only")
+def test_a_group_whose_index_leads_back_to_itself(network, monkeypatch):
+    """HDF5 2.0 follows it for ever, with the interpreter's lock in hand. Found by flipping bytes."""
+    monkeypatch.setattr(read, "survives", lambda work: survives(work, seconds=2.0))
+    network.write_bytes(gzip.decompress((Path(__file__).parent / "endless.net.gz").read_bytes()))
+    started = time.monotonic()
+    with pytest.raises(NetXError, match="damaged"):
+        read_network(network)
+    assert time.monotonic() - started < 20

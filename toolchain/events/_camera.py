@@ -1,0 +1,46 @@
+"""The event camera's pixels, compiled. Apart, so that numba is imported only when a film is made."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def crossings(
+    traces: np.ndarray, on: np.ndarray, off: np.ndarray, sample_us: float, refractory_us: float, capacity: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``traces`` (pixels, samples) → pixel, time in µs and polarity of each event; see :func:`digits.film`."""
+    pixel = np.empty(capacity, np.int64)
+    time = np.empty(capacity, np.int64)
+    polarity = np.empty(capacity, np.bool_)
+    count = 0
+    last = traces.shape[1] - 1
+    for i in range(traces.shape[0]):
+        level = traces[i, 0]
+        now = 0.0  # in samples; the pixel has seen all light until now
+        refractory = refractory_us / sample_us
+        k = 0
+        while k < last and count < capacity:
+            start, end = traces[i, k], traces[i, k + 1]
+            rise = end - level
+            if rise >= on[i] and end > start:
+                target, up = level + on[i], True
+            elif rise <= -off[i] and end < start:
+                target, up = level - off[i], False
+            else:
+                k += 1
+                now = float(k)
+                continue
+            now = max(now, k + (target - start) / (end - start))
+            pixel[count], time[count], polarity[count] = i, np.int64(now * sample_us), up
+            count += 1
+            if refractory == 0.0:
+                level = target
+                continue
+            now += refractory
+            k = int(now)
+            if k >= last:
+                break
+            level = traces[i, k] + (now - k) * (traces[i, k + 1] - traces[i, k])
+    return pixel[:count], time[:count], polarity[:count]
