@@ -59,7 +59,7 @@ class LavaSession:
     the Lava step after the decision about the one before, in a network whose state is cleared. Use it as a context
     manager, or call :meth:`close`.
 
-    Exactly as on the host, so on the chip: the monitor decides inside the run. Memory does not grow with samples.
+    The monitor decides inside the run. Memory does not grow with samples.
     """
 
     def __init__(

@@ -33,7 +33,8 @@ def describe(kind: str) -> NetworkDescription:
     delay = rng.integers(0, 6, (30, 1)).astype(np.int32) if kind == "delay" else None
     recurrent = _weights(rng, 30, 30) if kind == "recurrent" else None
     hidden = Dense("0", _weights(rng, 30, 48), fires, delay=delay, weight_rec=recurrent)
-    output = Dense("1", _weights(rng, 10, 30), integrates if kind == "voltage" else fires)
+    loop = _weights(rng, 10, 10) if kind == "voltage in a loop" else None
+    output = Dense("1", _weights(rng, 10, 30), integrates if "voltage" in kind else fires, weight_rec=loop)
     return NetworkDescription((48,), (hidden, output))
 
 

@@ -177,6 +177,8 @@ def test_misuse_is_told(make: Make, tmp_path: Path) -> None:
     dense = make("dense")
     with pytest.raises(NetXError, match="output layer fires"):
         LavaSession.of(dense, steps=4, readout="voltage")
+    with pytest.raises(NetXError, match="recurrent output"):
+        LavaSession.of(make("voltage in a loop"), steps=4, readout="voltage")
     with pytest.raises(NetXError, match="no such file"):
         LavaSession(tmp_path / "none.net", steps=4)
     with pytest.raises(DeployError, match="steps = 0"):

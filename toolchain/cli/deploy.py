@@ -19,6 +19,7 @@ from toolchain.cli.recordings import (
     SplitOption,
     WindowOption,
     load_split,
+    maps_shape,
     readout_of,
     rule_of,
     shaped,
@@ -100,7 +101,7 @@ def open_session(network: NetworkFile, steps: int, target: str) -> Any:
         readout=readout_of(network),
         rule=None,
         skip_layers=network.skip_layers,
-        input_shape=network.description.input_shape if len(network.description.input_shape) == 3 else None,
+        input_shape=maps_shape(network),
         timeout_s=120.0,
     )
 

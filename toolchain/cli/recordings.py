@@ -128,6 +128,12 @@ def shaped(network: NetworkFile, data: SpikeData) -> Callable[[Any], np.ndarray]
     return batch
 
 
+def maps_shape(network: NetworkFile) -> tuple[int, ...] | None:
+    """(C, H, W) for stock NetX, which cannot infer it for a first convolution; None where the input is flat."""
+    shape = network.description.input_shape
+    return shape if len(shape) == 3 else None
+
+
 def readout_of(network: NetworkFile) -> Readout:
     if network.metadata:
         return network.metadata.readout
@@ -137,11 +143,14 @@ def readout_of(network: NetworkFile) -> Readout:
 def scores_of(network: NetworkFile, data: SpikeData, label: str) -> np.ndarray:
     """Accumulated readout (samples, classes, T) of all T steps, on the engine."""
     from toolchain.cli.console import progress
-    from toolchain.engine import run_scores
+    from toolchain.engine import Engine
 
     with progress(label) as advance:
-        return run_scores(
-            network.description, len(data), shaped(network, data), readout=readout_of(network), progress=advance
+        return Engine(network.description).run_scores(
+            len(data),
+            shaped(network, data),
+            readout=readout_of(network),
+            progress=lambda done: advance(done, len(data)),
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolchain.cli.console import JsonFlag, print_json, progress, say, show_error
+from toolchain.cli.console import JsonFlag, print_json, say, show_error
 from toolchain.cli.recordings import (
     BinsOption,
     DownloadOption,
@@ -16,6 +16,7 @@ from toolchain.cli.recordings import (
     SplitOption,
     WindowOption,
     load_split,
+    maps_shape,
     shaped,
 )
 from toolchain.errors import DataError, NetXError
@@ -86,7 +87,9 @@ def verify(
     network = read_network(net)
     spikes = _input(network, request, samples, steps, input_)
     engine = Engine(network.description)
-    traces: dict[str, Any] = {"engine": [layer.arrays() for layer in engine.run(spikes, keep=True).layers]}
+    traces: dict[str, Any] = {"engine": [
+            {"u": layer.u, "v": layer.v, "s": layer.s} for layer in engine.run(spikes, keep=True).traces
+        ]}
     left_out = []
     try:
         from models.network import AnytimeNetwork
@@ -99,8 +102,13 @@ def verify(
     if against != "slayer":
         from deploy.trace import lava_trace
 
-        with progress("running in Lava") as advance:
-            traces["lava"] = lava_trace(network, spikes, progress=advance)
+        say("running in Lava")
+        traces["lava"] = [
+            {"u": layer.u, "v": layer.v, "s": layer.s}
+            for layer in lava_trace(
+                network.path, spikes, skip_layers=network.skip_layers, input_shape=maps_shape(network)
+            )
+        ]
     reference = "lava" if "lava" in traces else "slayer"
     compared = mismatches = 0
     first = None
