@@ -55,11 +55,9 @@ class AnytimeModule(lightning.LightningModule):
             self.log(f"stf_layer{index}", spatial_temporal_factor(*layer).mean(), batch_size=size)
 
     def _hidden(self, layers: list[Any]) -> list[Hidden]:
-        return [
-            Hidden(layer, block.threshold)
-            for layer, block in zip(layers, self.network.blocks, strict=True)
-            if block.fires
-        ]
+        """The layers that hand something on: the readout's spikes are the answer, the loss alone shapes them."""
+        pairs = list(zip(layers, self.network.blocks, strict=True))[:-1]
+        return [Hidden(layer, block.threshold) for layer, block in pairs]
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)

@@ -14,7 +14,7 @@ from toolchain.training.regularisers.str_factor import str_penalty
 
 
 class Hidden(NamedTuple):
-    """A firing layer's activity with its threshold (SLAYER's units)."""
+    """A hidden layer's activity with its threshold (SLAYER's units)."""
 
     activity: LayerActivity
     threshold: float
@@ -24,7 +24,7 @@ Regulariser = Callable[[list[Hidden], torch.Tensor], torch.Tensor]
 
 
 def build(config: RegulariserConfig) -> Regulariser | None:
-    """The penalty as a function of the firing layers and of which samples are predicted correctly, bool (N,)."""
+    """The penalty as a function of the hidden layers and of which samples are predicted correctly, bool (N,)."""
     if config.name == "none" or config.strength == 0:
         return None
     penalty = {"str": str_penalty, "rate": rate_penalty}[config.name]

@@ -1,0 +1,23 @@
+"""Shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Encoded recordings go into a folder of this test run, never into the user's cache."""
+    os.environ["AOI_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def nmnist_folder() -> Path:
+    """Real N-MNIST recordings, Train/<label>/*.bin."""
+    folder = os.environ.get("AOI_DATA_DIR")
+    if not folder:
+        pytest.skip("AOI_DATA_DIR is unset: it names a folder of N-MNIST recordings, Train/<label>/*.bin")
+    return Path(folder)
