@@ -95,7 +95,10 @@ def test_what_does_not_fit_names_layer_and_value() -> None:
     [
         (Dense("0", np.full((2, 3), 2, np.int32), Cuba(64, 2048, 0), bias=np.ones(2, np.int32)), "bias"),
         (Dense("0", np.full((2, 3), 2, np.int32), Cuba(64 * 64, 2048, 0)), "threshold 4096"),
-        (Dense("0", np.full((2, 3), 2, np.int32), Cuba(64, 2048, 0), weight_rec=np.ones((2, 2), np.int32)), "recurrent"),
+        (
+            Dense("0", np.full((2, 3), 2, np.int32), Cuba(64, 2048, 0), weight_rec=np.ones((2, 2), np.int32)),
+            "recurrent",
+        ),
         (Dense("0", np.full((2, 3), 2, np.int32), Cuba(64, 2048, 0), delay=np.ones((2, 3), np.int32)), "delays"),
     ],
 )

@@ -24,6 +24,7 @@ from toolchain.errors import DataError, NetXError
 if TYPE_CHECKING:
     import numpy as np
 
+    from toolchain.engine import LayerTrace
     from toolchain.netx.read import NetworkFile
 
 AGAINST = ("lava", "slayer", "all")
@@ -59,10 +60,8 @@ def command(
             say(f"left out: {reason}")
         verdict = "equal" if result["equal"] else f"{result['mismatches']} mismatches"
         executors = (" = " if result["equal"] else ", ").join(result["executors"])
-        say(
-            f"{verdict}: {executors}; "
-            f"{result['layers']} layers, {result['samples']} samples, {result['steps']} steps, {result['compared']:,} values"
-        )
+        say(f"{verdict}: {executors}; {result['layers']} layers, {result['samples']} samples, {result['steps']} steps")
+        say(f"{result['compared']:,} values compared")
     if not result["equal"]:
         show_error(f"{net}: {result['first_mismatch']}")
         raise typer.Exit(1)
@@ -87,9 +86,7 @@ def verify(
     network = read_network(net)
     spikes = _input(network, request, samples, steps, input_)
     engine = Engine(network.description)
-    traces: dict[str, Any] = {"engine": [
-            {"u": layer.u, "v": layer.v, "s": layer.s} for layer in engine.run(spikes, keep=True).traces
-        ]}
+    traces: dict[str, Any] = {"engine": [_values(layer) for layer in engine.run(spikes, keep=True).traces]}
     left_out = []
     try:
         from models.network import AnytimeNetwork
@@ -103,12 +100,8 @@ def verify(
         from deploy.trace import lava_trace
 
         say("running in Lava")
-        traces["lava"] = [
-            {"u": layer.u, "v": layer.v, "s": layer.s}
-            for layer in lava_trace(
-                network.path, spikes, skip_layers=network.skip_layers, input_shape=maps_shape(network)
-            )
-        ]
+        lava = lava_trace(network.path, spikes, skip_layers=network.skip_layers, input_shape=maps_shape(network))
+        traces["lava"] = [_values(layer) for layer in lava]
     reference = "lava" if "lava" in traces else "slayer"
     compared = mismatches = 0
     first = None
@@ -132,6 +125,10 @@ def verify(
         "samples": len(spikes),
         "steps": int(spikes.shape[-1]),
     }
+
+
+def _values(layer: LayerTrace) -> dict[str, np.ndarray]:
+    return {"s": layer.s, "u": layer.u, "v": layer.v}
 
 
 def _input(network: NetworkFile, request: Request, samples: int, steps: int | None, input_: str | None) -> np.ndarray:

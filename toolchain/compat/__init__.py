@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import importlib
 import logging
+import multiprocessing
 import sys
 import types
 import warnings
@@ -46,6 +47,17 @@ def _hashable_dataclasses(module: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _start_method_may_be_set() -> Iterator[None]:
+    """While open, choosing multiprocessing's start method again is no error: Lava chooses "fork" when imported."""
+    original = multiprocessing.set_start_method
+    multiprocessing.set_start_method = lambda method, force=False: original(method, force=True)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method = original
+
+
+@contextlib.contextmanager
 def _stand_in(name: str, **attributes: Any) -> Iterator[None]:
     """While open, importing the package or module ``name`` yields an empty one with ``attributes``."""
     module = types.ModuleType(name)
@@ -68,8 +80,9 @@ def enable_lava() -> None:
     # Lava passes one-element arrays to int(); numpy deprecates that, 2.4 refuses it (the dependencies stay below).
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"lava\.")
     if _VAR_MODEL not in sys.modules:
-        with _hashable_dataclasses(_VAR_MODEL):
+        with _hashable_dataclasses(_VAR_MODEL), _start_method_may_be_set():
             importlib.import_module(_VAR_MODEL)
+            importlib.import_module("lava.magma.runtime.message_infrastructure.multiprocessing")
 
 
 @cache

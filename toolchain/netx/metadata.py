@@ -22,7 +22,11 @@ class CutoffPolicy(_Frozen):
 
     rule: Literal["confidence"] = "confidence"
     threshold: float = Field(gt=0.0, le=1.0, description="smallest confidence that stops the run")
-    scale: float = Field(gt=0.0, allow_inf_nan=False, description="factor on the accumulated readout before the softmax (1 / temperature)")
+    scale: float = Field(
+        gt=0.0,
+        allow_inf_nan=False,
+        description="factor on the accumulated readout before the softmax (1 / temperature)",
+    )
     evidence: dict[str, Any] = Field(default_factory=dict, description="how it was chosen: split, samples, drop, …")
 
 

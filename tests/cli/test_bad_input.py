@@ -1,0 +1,134 @@
+"""Bad input: one clear line on stderr, exit code 2, nothing on stdout, nothing half-written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Aoi, Finished
+from toolchain.training.config import config_folder
+
+CONFIG = config_folder() / "nmnist.yaml"
+
+
+def refuse(result: Finished, *words: str) -> None:
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    lines = [line for line in result.stderr.splitlines() if line.startswith("aoi: ")]
+    assert len(lines) == 1, result.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """A small folder of valid N-MNIST files: two classes, twelve recordings each."""
+    generator = np.random.default_rng(0)
+    root = tmp_path / "data"
+    for label in ("0", "1"):
+        (root / "Train" / label).mkdir(parents=True)
+        for index in range(12):
+            events = generator.integers(0, 34, (300, 5), dtype=np.uint8)
+            stamps = np.sort(generator.integers(0, 300_000, 300))
+            events[:, 2] = (generator.integers(0, 2, 300) << 7) | (stamps >> 16)
+            events[:, 3] = (stamps >> 8) & 255
+            events[:, 4] = stamps & 255
+            events.tofile(root / "Train" / label / f"{index:05d}.bin")
+    return root
+
+
+def train(aoi: Aoi, tmp_path: Path, *arguments: object) -> Finished:
+    run = tmp_path / "run"
+    result = aoi("train", CONFIG, "--run", run, "--set", "training.epochs=1", *arguments)
+    if result.returncode == 2:
+        assert not run.exists()
+    return result
+
+
+def test_small_valid_folder_trains(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
+    result = train(aoi, tmp_path, "--data", recordings)
+    assert result.returncode == 0, result.stderr
+    refuse(aoi("train", CONFIG, "--run", tmp_path / "run", "--data", recordings), "--resume", "--overwrite")
+    refuse(
+        aoi("train", CONFIG, "--run", tmp_path / "run", "--data", recordings, "--resume", "--set", "seed=5"),
+        "another configuration",
+    )
+
+
+def test_train_configuration(aoi: Aoi, tmp_path: Path) -> None:
+    refuse(train(aoi, tmp_path, "--set", "training.epoch=3"), "unknown key 'training.epoch'")
+    refuse(train(aoi, tmp_path, "--set", "training.batch_size=big"), "training.batch_size", "'big'")
+    refuse(aoi("train", tmp_path / "none.yaml"), "none.yaml", "configs/")
+
+
+def test_train_data(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
+    refuse(train(aoi, tmp_path, "--data", tmp_path / "nowhere"), "nowhere")
+    refuse(train(aoi, tmp_path), "NMNIST", "--download")
+    (recordings / "Train" / "2").mkdir()
+    refuse(train(aoi, tmp_path, "--data", recordings), "Train/2")
+    (recordings / "Train" / "2").rmdir()
+    broken = recordings / "Train" / "1" / "00003.bin"
+    broken.write_bytes(broken.read_bytes()[:-2])
+    refuse(train(aoi, tmp_path, "--data", recordings), "00003.bin")
+    broken.write_bytes(b"")
+    refuse(train(aoi, tmp_path, "--data", recordings), "00003.bin")
+
+
+@pytest.mark.parametrize("command", ["deploy", "evaluate", "calibrate", "verify", "inspect"])
+def test_network_files(aoi: Aoi, tmp_path: Path, trained: Path, command: str) -> None:
+    content = (trained / "network.net").read_bytes()
+    net = tmp_path / "x.net"
+    for damaged in (content[: len(content) // 2], np.random.default_rng(0).bytes(5000), b""):
+        net.write_bytes(damaged)
+        refuse(aoi(command, net), "x.net")
+        assert net.read_bytes() == damaged
+    net.unlink()
+    refuse(aoi(command, net), "x.net")
+    import h5py
+
+    with h5py.File(net, "w") as file:
+        file["something"] = np.arange(4)
+    refuse(aoi(command, net), "x.net", "layer")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.net"]
+
+
+def test_values(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
+    net = tmp_path / "network.net"
+    shutil.copy(trained / "network.net", net)
+    before = net.read_bytes()
+    refuse(aoi("calibrate", net, "--max-drop", "1.5"), "--max-drop 1.5")
+    refuse(aoi("calibrate", net, "--max-drop", "0"), "--max-drop 0")
+    refuse(aoi("calibrate", net, "--split", "train"), "--split train")
+    refuse(aoi("calibrate", net, "--split", "best"), "--split best", "calibration")
+    refuse(aoi("deploy", net), "aoi calibrate")
+    refuse(aoi("deploy", net, "--rule", "confidence:2:1"), "confidence:2:1")
+    refuse(aoi("deploy", net, "--rule", "guess:1"), "guess:1")
+    refuse(aoi("deploy", net, "--no-cutoff", "--target", "slurm"), "slurm", "sim")
+    refuse(aoi("deploy", net, "--no-cutoff", "--model", "warp"), "warp")
+    refuse(aoi("verify", net, "--against", "hope"), "hope")
+    refuse(aoi("verify", net, "--input", "random:7"), "random:7")
+    refuse(aoi("evaluate", net, "--bins", "7"), "--bins")
+    refuse(aoi("export", tmp_path), "not a run folder")
+    assert net.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["network.net"]
+
+
+def test_recordings_that_training_saw_do_not_calibrate(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
+    """Copied under another name and into another split, they are known by their content."""
+    assert train(aoi, tmp_path, "--data", recordings).returncode == 0
+    assert aoi("export", tmp_path / "run").returncode == 0
+    net = tmp_path / "run" / "network.net"
+    copied = tmp_path / "copied"
+    for path in recordings.glob("Train/*/*.bin"):
+        target = copied / "Test" / path.parent.name / f"new{path.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    refuse(aoi("calibrate", net, "--data", copied, "--split", "test"), "seen in training")
+    refuse(aoi("evaluate", net, "--data", recordings, "--split", "test"), "'test' is empty")
+    (copied / "Test" / "9").mkdir()
+    shutil.copy(next(recordings.glob("Train/0/*.bin")), copied / "Test" / "9" / "a.bin")
+    refuse(aoi("evaluate", net, "--data", copied, "--split", "test"), "class '9'")

@@ -1,0 +1,43 @@
+"""Killed in the middle of an epoch and resumed, training ends with the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(run: Path, *more: str) -> list[str]:
+    options = ["--set", "training.epochs=5", "--run", str(run), *more]
+    return [sys.executable, "-m", "toolchain.cli", "train", "configs/digits.yaml", *options]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(whole), check=True, cwd=ROOT, capture_output=True)
+    process = subprocess.Popen(command(killed), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    last = killed / "checkpoints" / "last.ckpt"
+    first_seen = None
+    while process.poll() is None:
+        if last.exists():
+            if first_seen is None:
+                first_seen = last.stat().st_mtime_ns
+            elif last.stat().st_mtime_ns != first_seen:  # the second epoch has been written
+                time.sleep(0.05)
+                os.kill(process.pid, signal.SIGKILL)
+                break
+        time.sleep(0.002)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL, "training ended before it could be killed"
+    assert not (killed / "weights.safetensors").exists()
+    subprocess.run(command(killed, "--resume"), check=True, cwd=ROOT, capture_output=True)
+    assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()

@@ -1,0 +1,5 @@
+"""python -m toolchain.cli"""
+
+from toolchain.cli.main import main
+
+main()
