@@ -2,17 +2,18 @@
 PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python -m
-SUPPORTED := >=3.10,<3.14
 
 .PHONY: setup demo test test-slow check bench clean
 .DEFAULT_GOAL := setup
 
 setup: .venv/ready
 
-# Takes $(PYTHON) where it is supported, otherwise any supported Python that uv finds.
+# $(PYTHON) where it is supported, otherwise any supported Python that uv finds.
 .venv/ready: pyproject.toml
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target .tools 'uv>=0.9'
-	$(UV) venv --quiet --clear .venv --python "$$($(UV) python find --no-project '$(SUPPORTED)' 2>/dev/null || echo '$(SUPPORTED)')"
+	@if $(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'; \
+	then python='$(PYTHON)'; else python='>=3.10,<3.14'; fi; \
+	$(UV) venv --quiet --clear --python "$$python" .venv
 	$(UV) pip install --quiet --compile-bytecode --python .venv/bin/python --editable '.[dev]'
 	touch $@
 

@@ -137,7 +137,7 @@ def test_a_mismatch_is_located_and_exits_1(
     with pytest.raises(typer.Exit) as end:
         verify.command(trained / "network.net", against="slayer", samples=2, split="test")
     assert end.value.exit_code == 1
-    assert "slayer differs from" in (error := capsys.readouterr().err)
+    assert "engine differs from slayer" in (error := capsys.readouterr().err)
     assert "layer 0, step" in error
 
 

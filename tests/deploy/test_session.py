@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import multiprocessing
 import os
 import threading
 import time
@@ -212,21 +211,22 @@ def test_two_sessions_at_once(make: Make) -> None:
 
 
 def test_nothing_of_lava_stays_in_the_interpreter(make: Make) -> None:
+    from lava.magma.core.process.process import ProcessServer
+    from lava.magma.core.process.variable import VarServer
+
     file = make("dense")
     handlers, threads = list(logging.getLogger().handlers), threading.active_count()
+    children, processes, variables = psutil.Process().children(), len(ProcessServer().processes), len(VarServer().vars)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
         for _ in range(2):
             with LavaSession.of(file, steps=4) as session:
                 list(session.run(spikes(file, 2, 4)))
-    from lava.magma.core.process.process import ProcessServer
-    from lava.magma.core.process.variable import VarServer
-
-    assert not ProcessServer().processes
-    assert not VarServer().vars
+    assert len(ProcessServer().processes) <= processes
+    assert len(VarServer().vars) <= variables
     assert logging.getLogger().handlers == handlers
     assert threading.active_count() == threads
-    assert not multiprocessing.active_children()
+    assert psutil.Process().children() == children
 
 
 def _resident(session: LavaSession) -> int:

@@ -69,7 +69,7 @@ def engine_against_lava() -> list[dict[str, Any]]:
 
 
 def dynamics_against_slayer() -> list[dict[str, Any]]:
-    """Forward and backward through a CUBA layer, 32 x 512 neurons, 24 steps, each side at its best number of threads."""
+    """Forward and backward through a CUBA layer, 32 x 512 neurons, 24 steps, each side with its best thread count."""
     import numba
     import torch
 
@@ -86,7 +86,7 @@ def dynamics_against_slayer() -> list[dict[str, Any]]:
         block.block.neuron.shape = None
         block.block(spikes).sum().backward()
 
-    best = []
+    best: list[float] = []
     for work in (ours, peer):
         times = []
         for threads in range(1, numba.config.NUMBA_NUM_THREADS + 1):
@@ -94,7 +94,7 @@ def dynamics_against_slayer() -> list[dict[str, Any]]:
             numba.set_num_threads(threads)
             times.append(_median(work))
         best.append(min(times))
-    return [_row("dense/slayer", *best, "s")]
+    return [_row("dense/slayer", best[0], best[1], "s")]
 
 
 def _median(work: Callable[[], Any]) -> float:

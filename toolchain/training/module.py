@@ -17,6 +17,13 @@ from toolchain.training.regularisers.str_factor import spatial_temporal_factor
 Batch = tuple[torch.Tensor, torch.Tensor]  # spikes uint8 (N, C, H, W, T), labels int64 (N,)
 
 
+class _OneCycle(torch.optim.lr_scheduler.OneCycleLR):
+    """One cycle whose state is plain values: torch 2.3 keeps a function in it, which only unpickling could restore."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {key: value for key, value in super().state_dict().items() if key != "anneal_func"}
+
+
 class AnytimeModule(lightning.LightningModule):
     """Trains ``network``. All randomness of a step comes from (seed, step), so that a resumed run repeats it."""
 
@@ -61,5 +68,5 @@ class AnytimeModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.config.learning_rate, self.total_steps)
+        schedule = _OneCycle(optimizer, self.config.learning_rate, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

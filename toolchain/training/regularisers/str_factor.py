@@ -8,8 +8,10 @@ so that no silent layer minimises it by an epsilon:
 ``STF_l(t) = S / (S + V + F)``, ``S = sum(threshold * s_l(t))``, ``V = sum(relu(v_l(t)))`` with v after the reset,
 
 sums over a layer's neurons. F is 1 % of what the layer sends when all its neurons fire: without it a step at which
-next to nothing has arrived yet (V near 0) has a factor that jumps and a gradient that drowns all others. The regulariser holds it at a target: a low one keeps layers from handing on everything at
-once (over-firing), a positive one from keeping everything for later (late answers).
+next to nothing has arrived yet (V near 0) has a factor that jumps and a gradient that drowns all others.
+
+The regulariser draws the factor towards a target: a low one keeps layers from handing on everything at once
+(over-firing), a positive one from keeping everything for later (late answers).
 
 The gradient flows through the spikes alone. Through V it would raise the voltage of neurons below the threshold to
 lower the factor, and so make them fire: the opposite of what is asked for (hidden rates of 0.4 to 0.5 on the digits,
