@@ -45,7 +45,7 @@ def test_too_few_recordings_certify_nothing_and_it_says_how_many_it_takes() -> N
     assert not result.certified
     assert result.samples_needed == 598
     assert result.accuracy_drop <= 0.005
-    assert result.expected_drop <= 0.005
+    assert result.expected_drop <= 0.0025
 
 
 def test_a_larger_drop_stops_earlier() -> None:
@@ -61,3 +61,16 @@ def test_what_is_no_probability_is_refused(value: float) -> None:
         calibrate(*streams(20, 0), max_drop=value)
     with pytest.raises(DataError, match="--risk"):
         calibrate(*streams(20, 0), risk=value)
+
+
+def test_the_uncertified_choice_keeps_its_drop_on_new_recordings() -> None:
+    """Over 60 calibrations on 200 recordings each: the drop on new ones is within max_drop in nine of ten, and early."""
+    scores, labels = streams(20_000, 5)
+    full = (decide(None, scores).prediction == labels).mean()
+    outcomes = []
+    for seed in range(60):
+        chosen = decide(calibrate(*streams(200, 100 + seed), max_drop=0.01).rule, scores)
+        outcomes.append((full - (chosen.prediction == labels).mean(), chosen.step.mean()))
+    drops, steps = np.array(outcomes).T
+    assert (drops <= 0.01).mean() >= 0.9
+    assert steps.mean() < 24
