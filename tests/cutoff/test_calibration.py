@@ -64,7 +64,7 @@ def test_what_is_no_probability_is_refused(value: float) -> None:
 
 
 def test_the_uncertified_choice_keeps_its_drop_on_new_recordings() -> None:
-    """Over 60 calibrations on 200 recordings each: the drop on new ones is within max_drop in nine of ten, and early."""
+    """60 calibrations on 200 recordings each: the drop on new ones stays within max_drop in nine of ten."""
     scores, labels = streams(20_000, 5)
     full = (decide(None, scores).prediction == labels).mean()
     outcomes = []

@@ -57,7 +57,7 @@ def command(
         return
     shown = sorted({1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 100, result.steps} & set(range(1, result.steps + 1)))
     print_table(
-        "accuracy when all stop at step", [str(t) for t in shown], [[f"{result.accuracy_at[t - 1]:.4f}" for t in shown]]
+        "accuracy when all stop at step", [str(t) for t in shown], [[f"{result.accuracy_at[t - 1]:.3f}" for t in shown]]
     )
     rows = [
         ["recordings", f"{len(spikes)} ({split})"],
