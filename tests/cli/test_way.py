@@ -68,7 +68,17 @@ def test_deploy_equals_evaluate(aoi: Aoi, calibrated: Path, tmp_path: Path) -> N
     result = aoi("deploy", calibrated, "--samples", "60", "--out", tmp_path / "out", "--json")
     assert result.returncode == 0, result.stderr
     deployed = json.loads(result.stdout)
-    for key in ("samples", "steps", "accuracy", "mean_decision_step", "speedup_steps", "threshold"):
+    for key in (
+        "samples",
+        "steps",
+        "accuracy",
+        "mean_decision_step",
+        "speedup_steps",
+        "threshold",
+        "full_accuracy",
+        "accuracy_drop",
+        "accuracy_drop_peak",
+    ):
         assert deployed[key] == pytest.approx(evaluated[key]), key
     assert deployed["target"] == "sim"
     assert deployed["model"] == "stock"

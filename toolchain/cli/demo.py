@@ -42,8 +42,6 @@ def demo(run: Path) -> dict[str, Any]:
     import json
     import time
 
-    import numpy as np
-
     from toolchain.cutoff.rule import decide
     from toolchain.evaluation.anytime import drops, judge
     from toolchain.files import write_atomically
@@ -65,17 +63,17 @@ def demo(run: Path) -> dict[str, Any]:
     say("5/5 deploy in Lava, the same unseen digits with and without the cutoff")
     network = read_network(net)
     spikes = load_split(network, Request(None, "test"))
-    with open_session(network, spikes.shape[-1], "sim") as session:
-        full = run_samples(session, network, spikes, None, run / "deploy-full")
-        cut = run_samples(session, network, spikes, calibration.rule, run / "deploy")
     scores = scores_of(network, spikes, "running on the engine")
     result = judge(scores, spikes.labels, decide(calibration.rule, scores))
+    with open_session(network, spikes.shape[-1], "sim") as session:
+        full = run_samples(session, network, spikes, None, result.accuracy_at, run / "deploy-full")
+        cut = run_samples(session, network, spikes, calibration.rule, result.accuracy_at, run / "deploy")
     plot_accuracy(result, run / "accuracy.png")
     plot_decisions(result, run / "decisions.png")
     summary = {
         "samples": len(spikes),
         "steps": spikes.shape[-1],
-        **drops(cut["accuracy"], full["accuracy"], float(np.max(result.accuracy_at))),
+        **drops(cut["accuracy"], full["accuracy"], float(result.accuracy_at.max())),
         "mean_decision_step": cut["mean_decision_step"],
         "speedup_steps": cut["speedup_steps"],
         "wall_s_full": full["wall_s"],

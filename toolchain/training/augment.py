@@ -21,7 +21,7 @@ class AugmentConfig(BaseModel):
 
 
 def augment(spikes: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
-    """Spikes (N, C, H, W, T) float32 → the same shape, still 0 or 1 (nearest pixel)."""
+    """Spikes (N, C, H, W, T) float32 → the same shape, still 0 or 1 (nearest pixel). ``generator`` is the CPU's."""
     samples, channels, height, width, steps = spikes.shape
 
     def draw(reach: float) -> torch.Tensor:
@@ -36,10 +36,10 @@ def augment(spikes: torch.Tensor, config: AugmentConfig, generator: torch.Genera
     theta[:, 1, 2] = draw(2 * config.shift / height)
     drop = torch.rand(samples, 1, 1, 1, 1, generator=generator) * config.drop
     if config.shift or config.rotate or config.scale or config.shear:
-        grid = torch.nn.functional.affine_grid(theta, [samples, 1, height, width], align_corners=False)
+        grid = torch.nn.functional.affine_grid(theta.to(spikes.device), [samples, 1, height, width], align_corners=False)
         frames = spikes.movedim(-1, 2).reshape(samples, channels * steps, height, width)
         frames = torch.nn.functional.grid_sample(frames, grid, mode="nearest", align_corners=False)
         spikes = frames.view(samples, channels, steps, height, width).movedim(2, -1)
     if config.drop:
-        spikes = spikes * (torch.rand(spikes.shape, generator=generator) >= drop)
+        spikes = spikes * (torch.rand(spikes.shape, generator=generator) >= drop).to(spikes.device)
     return spikes

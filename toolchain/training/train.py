@@ -81,10 +81,10 @@ def fit(
         default_root_dir=run.path,
         enable_progress_bar=show,
         enable_model_summary=False,
-        deterministic=True,
+        deterministic="warn",  # CUDA has no deterministic cumsum
         num_sanity_val_steps=0,
         log_every_n_steps=1,
-        accelerator="auto",
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=1,
     )
     trainer.fit(
