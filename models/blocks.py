@@ -32,7 +32,8 @@ class LayerActivity(NamedTuple):
 
     current: torch.Tensor
     voltage: torch.Tensor  # before the reset
-    spikes: torch.Tensor  # after the axonal delay
+    spikes: torch.Tensor  # of the same step as the voltage
+    sent: torch.Tensor  # the spikes after the axonal delay: what the next layer gets
 
 
 class CubaBlock(nn.Module):
@@ -85,9 +86,8 @@ class CubaBlock(nn.Module):
                 scale_rho * slayer.neuron.cuba.SCALE_RHO_MULT,
             )
             current, voltage, spikes = (as_activity(y) for y in flat)
-        if self.block.delay is not None:
-            spikes = self.block.delay(spikes.contiguous())
-        return LayerActivity(current, voltage, spikes)
+        sent = spikes if self.block.delay is None else self.block.delay(spikes.contiguous())
+        return LayerActivity(current, voltage, spikes, sent)
 
     def stock(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Current, voltage and output of SLAYER's own block, one step late at the output, as it simulates the chip."""

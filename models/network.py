@@ -95,7 +95,7 @@ class AnytimeNetwork(nn.Module):
         for block in self.blocks:
             activity = block(x)
             layers.append(activity)
-            x = activity.spikes
+            x = activity.sent
         last = layers[-1]
         return Response(last.spikes.cumsum(-1) if self.readout == "spikes" else last.voltage, layers)
 

@@ -6,18 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Size = Annotated[int, Field(gt=0)]
-Pair = Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+Size = Annotated[int, Field(gt=0, le=65_536)]
+Kernel = Annotated[int, Field(gt=0, le=127)]  # Lava keeps the sizes of a convolution in 8 bits
+Padding = Annotated[int, Field(ge=0, le=127)]
 
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class NeuronSpec(_Spec):
     """CUBA neuron in SLAYER's units (a weight of 1.0 is 64 on the chip)."""
 
-    threshold: float = Field(1.0, gt=0, lt=64, description="from 64 on SLAYER and Lava disagree at v == threshold")
+    threshold: float = Field(
+        1.0, ge=1 / 64, lt=64, description="in steps of 1/64; from 64 on SLAYER and Lava disagree at v == threshold"
+    )
     current_decay: float = Field(0.5, ge=0, le=1, description="fraction of the current lost each step")
     voltage_decay: float = Field(0.1, ge=0, le=1, description="fraction of the voltage lost each step")
     tau_grad: float = Field(0.003, gt=0, description="SLAYER's width of the surrogate gradient")
@@ -38,11 +41,11 @@ class ConvSpec(_Spec):
 
     type: Literal["conv"] = "conv"
     channels: Size
-    kernel: Size | tuple[Size, Size]
-    stride: Size | tuple[Size, Size] = 1
-    padding: Pair = 0
-    dilation: Size | tuple[Size, Size] = 1
-    groups: Size = 1
+    kernel: Kernel | tuple[Kernel, Kernel]
+    stride: Kernel | tuple[Kernel, Kernel] = 1
+    padding: Padding | tuple[Padding, Padding] = 0
+    dilation: Kernel | tuple[Kernel, Kernel] = 1
+    groups: Kernel = 1
     weight_scale: float = Field(1.0, gt=0, description="factor on SLAYER's initial weights")
 
 

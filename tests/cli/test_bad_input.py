@@ -111,6 +111,8 @@ def test_values(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
     refuse(aoi("deploy", net, "--no-cutoff", "--model", "warp"), "warp")
     refuse(aoi("verify", net, "--against", "hope"), "hope")
     refuse(aoi("verify", net, "--input", "random:7"), "random:7")
+    refuse(aoi("verify", net, "--input", "random:0.1", "--data", "digits"), "exclude each other")
+    refuse(aoi("verify", net, "--steps", "100"), "--steps 100")
     refuse(aoi("evaluate", net, "--bins", "7"), "--bins")
     refuse(aoi("export", tmp_path), "not a run folder")
     assert net.read_bytes() == before
@@ -118,17 +120,118 @@ def test_values(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
 
 
 def test_recordings_that_training_saw_do_not_calibrate(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
-    """Copied under another name and into another split, they are known by their content."""
+    """Copied under other names, and so into other splits, they are known by their content."""
     assert train(aoi, tmp_path, "--data", recordings).returncode == 0
     assert aoi("export", tmp_path / "run").returncode == 0
     net = tmp_path / "run" / "network.net"
     copied = tmp_path / "copied"
     for path in recordings.glob("Train/*/*.bin"):
-        target = copied / "Test" / path.parent.name / f"new{path.name}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-    refuse(aoi("calibrate", net, "--data", copied, "--split", "test"), "seen in training")
+        for name in ("a", "b", "c"):
+            target = copied / "Train" / path.parent.name / f"{name}{path.name}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    refuse(aoi("calibrate", net, "--data", copied), "seen in training")
+    refuse(aoi("calibrate", net, "--data", copied, "--split", "test"), "kept for reporting")
     refuse(aoi("evaluate", net, "--data", recordings, "--split", "test"), "'test' is empty")
-    (copied / "Test" / "9").mkdir()
-    shutil.copy(next(recordings.glob("Train/0/*.bin")), copied / "Test" / "9" / "a.bin")
-    refuse(aoi("evaluate", net, "--data", copied, "--split", "test"), "class '9'")
+    (copied / "Train" / "9").mkdir()
+    shutil.copy(next(recordings.glob("Train/0/*.bin")), copied / "Train" / "9" / "a.bin")
+    refuse(aoi("evaluate", net, "--data", copied, "--split", "calibration"), "class '9'")
+
+
+def test_run_folders_of_others_are_left_alone(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
+    other = tmp_path / "other"
+    (other / "logs").mkdir(parents=True)
+    (other / "logs" / "precious.txt").write_text("mine")
+    (other / "config.yaml").write_text("mine")
+    for more in ([], ["--overwrite"]):
+        refuse(aoi("train", CONFIG, "--run", other, "--data", recordings, *more), "holds no run")
+    refuse(aoi("demo", "--run", other), "holds no run")
+    assert (other / "logs" / "precious.txt").read_text() == "mine"
+    assert (other / "config.yaml").read_text() == "mine"
+    refuse(aoi("train", CONFIG, "--run", "", "--data", recordings), "--run")
+    refuse(aoi("train", CONFIG, "--run", other / "config.yaml" / "x", "--data", recordings), "is a file")
+    refuse(train(aoi, tmp_path, "--data", recordings, "--set", "name=.."), "name")
+    refuse(train(aoi, tmp_path, "--data", ""), "data.source")
+
+
+def test_what_cannot_be_built_takes_nothing_away(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
+    too_large = ["--set", "network.layers=[{type: conv, channels: 4, kernel: 99}]"]
+    refuse(train(aoi, tmp_path, "--data", recordings, *too_large), "kernel = 99")
+    assert train(aoi, tmp_path, "--data", recordings).returncode == 0
+    refuse(aoi("train", CONFIG, "--run", tmp_path / "run", "--data", recordings, "--overwrite", *too_large), "kernel")
+    assert (tmp_path / "run" / "weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.learning_rate=.inf",
+        "training.threads=100000",
+        "network.layers.0.channels=99999999999",
+        "training.batch_size=99999999999999999999999",
+        "network.neuron.threshold=0.001",
+        "training.epochs=2026-99-99",
+        "training.loss.gain=.nan",
+    ],
+)
+def test_values_beyond_reason(aoi: Aoi, tmp_path: Path, override: str) -> None:
+    refuse(train(aoi, tmp_path, "--set", override), override.partition("=")[0])
+
+
+def test_damaged_run_folders(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
+    assert train(aoi, tmp_path, "--data", recordings).returncode == 0
+    run = tmp_path / "run"
+    damages = (b"", b"{", b"[1]", b"{}", b"\xff\x00\x93", b"a: [1")
+    for name in ("config.yaml", "data.json", "trained_on.npy", "weights.safetensors"):
+        whole = (run / name).read_bytes()
+        for damaged in (*damages, whole[: len(whole) // 2]):
+            (run / name).write_bytes(damaged)
+            refuse(aoi("export", run), name)
+        (run / name).write_bytes(whole)
+    last = run / "checkpoints" / "last.ckpt"
+    whole = last.read_bytes()
+    resume = ("train", CONFIG, "--run", run, "--data", recordings, "--set", "training.epochs=1", "--resume")
+    for damaged in (b"", b"random", whole[: len(whole) // 2]):
+        last.write_bytes(damaged)
+        refuse(aoi(*resume), "last.ckpt", "--overwrite")
+    last.unlink()
+    refuse(aoi(*resume), "last.ckpt")
+    last.write_bytes(whole)
+    shutil.copy(recordings / "Train" / "0" / "00001.bin", recordings / "Train" / "0" / "new.bin")
+    for index in range(30):
+        shutil.copy(recordings / "Train" / "0" / "00001.bin", recordings / "Train" / "0" / f"new{index}.bin")
+    refuse(aoi(*resume), "have changed")
+    assert not (run / "network.net").exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"source": 3},
+        {"digits": []},
+        {"digits": {"size": -1}},
+        {"splits": {"seed": "x"}},
+        {"splits": {"validation": 0.9}},
+        {"surprise": 1},
+        7,
+    ],
+)
+def test_hostile_metadata(aoi: Aoi, tmp_path: Path, trained: Path, data: object) -> None:
+    import json
+
+    import h5py
+
+    net = tmp_path / "x.net"
+    shutil.copy(trained / "network.net", net)
+    with h5py.File(net, "r+") as file:
+        stored = json.loads(file["aoi/metadata"][()])
+        del file["aoi/metadata"]
+        file["aoi/metadata"] = np.bytes_(json.dumps(stored | {"data": data}))
+    refuse(aoi("evaluate", net), "x.net")
+
+
+def test_results_folder(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        refuse(aoi("deploy", trained / "network.net", "--no-cutoff", "--samples", "2", "--out", out), "--out")
+    assert (tmp_path / "file").read_text() == "mine"

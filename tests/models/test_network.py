@@ -54,7 +54,7 @@ def test_fast_path_equals_slayers_blocks(spec: NetworkSpec, seed: int, steps: in
     with torch.no_grad():
         response = network(torch.from_numpy(spikes).float())
     for layer, trace in zip(response.layers, network.stock_traces(spikes), strict=True):
-        assert np.array_equal(layer.spikes.numpy() > 0, trace["s"])
+        assert np.array_equal(layer.sent.numpy() > 0, trace["s"])
         if "u" in trace:
             assert np.array_equal((layer.current * STATE_UNIT).long().numpy(), trace["u"])
     rebuilt = AnytimeNetwork.from_description(network.describe())

@@ -13,7 +13,8 @@ from toolchain.training.regularisers.str_factor import spatial_temporal_factor
 
 def activity(voltage: list[list[list[float]]], threshold: float = 1.0) -> LayerActivity:
     v = torch.tensor(voltage)  # (N, neurons, T), before the reset
-    return LayerActivity(torch.zeros_like(v), v, (v > threshold).float())
+    spikes = (v > threshold).float()
+    return LayerActivity(torch.zeros_like(v), v, spikes, spikes)
 
 
 def test_factor_weighs_what_is_sent_against_what_is_kept() -> None:

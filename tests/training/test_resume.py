@@ -41,3 +41,19 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     assert not (killed / "weights.safetensors").exists()
     subprocess.run(command(killed, "--resume"), check=True, cwd=ROOT, capture_output=True)
     assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_ctrl_c_exits_with_130_and_says_how_to_go_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = subprocess.Popen(command(run), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (run / "checkpoints" / "last.ckpt").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    subprocess.run(command(run, "--resume"), check=True, cwd=ROOT, capture_output=True)
+    assert (run / "weights.safetensors").exists()

@@ -83,8 +83,9 @@ def calibrate(net: Path, request: Request, max_drop: float, risk: float) -> Cali
 
     check_request(max_drop, risk)
     network = read_network(net)
-    if request.split in ("train", "validation"):
-        raise DataError(f"--split {request.split}: training saw it; calibrate on 'calibration', report on 'test'")
+    if request.split in ("train", "validation", "test"):
+        reason = "it is kept for reporting" if request.split == "test" else "training saw it"
+        raise DataError(f"--split {request.split}: {reason}; calibrate on 'calibration', report on 'test'")
     spikes = load_split(network, request)
     seen = np.isin(spikes.fingerprints, network.trained_on)
     if seen.any():

@@ -9,7 +9,7 @@ import typer
 
 from toolchain.cli.calibrate import calibrate
 from toolchain.cli.console import JsonFlag, print_json, print_table, say
-from toolchain.cli.deploy import open_session, run_samples
+from toolchain.cli.deploy import open_session, run_samples, summarise
 from toolchain.cli.export import export
 from toolchain.cli.recordings import Request, load_split, scores_of
 from toolchain.cli.train import train
@@ -34,7 +34,8 @@ def command(
     else:
         show(summary)
     if not summary["equal"]:
-        raise CheckFailed(f"{run}: Lava does not execute the network as trained: {summary['first_mismatch']}")
+        difference = summary["first_mismatch"] or f"{summary['decisions_differing']} decisions differ from the engine's"
+        raise CheckFailed(f"{run}: Lava does not execute the network as trained: {difference}")
 
 
 def demo(run: Path) -> dict[str, Any]:
@@ -66,22 +67,31 @@ def demo(run: Path) -> dict[str, Any]:
     scores = scores_of(network, spikes, "running on the engine")
     result = judge(scores, spikes.labels, decide(calibration.rule, scores))
     with open_session(network, spikes.shape[-1], "sim") as session:
-        full = run_samples(session, network, spikes, None, result.accuracy_at, run / "deploy-full")
-        cut = run_samples(session, network, spikes, calibration.rule, result.accuracy_at, run / "deploy")
+        full, full_s = run_samples(session, network, spikes, None, run / "deploy-full")
+        cut, cut_s = run_samples(session, network, spikes, calibration.rule, run / "deploy")
+    full_run = summarise(full, full_s, spikes, None, result.accuracy_at, run / "deploy-full")
+    cut_run = summarise(cut, cut_s, spikes, calibration.rule, result.accuracy_at, run / "deploy")
+    differing = sum(
+        (r.prediction, r.decision_step) != (expected.prediction[r.index], expected.step[r.index])
+        for results, expected in ((full, decide(None, scores)), (cut, result.decisions))
+        for r in results
+    )
     plot_accuracy(result, run / "accuracy.png")
     plot_decisions(result, run / "decisions.png")
     summary = {
         "samples": len(spikes),
         "steps": spikes.shape[-1],
-        **drops(cut["accuracy"], full["accuracy"], float(result.accuracy_at.max())),
-        "mean_decision_step": cut["mean_decision_step"],
-        "speedup_steps": cut["speedup_steps"],
-        "wall_s_full": full["wall_s"],
-        "wall_s_cutoff": cut["wall_s"],
-        "wall_ratio": cut["wall_s"] / full["wall_s"],
-        "steps_executed_full": full["steps_executed"],
-        "steps_executed_cutoff": cut["steps_executed"],
-        "equal": verified["equal"],
+        **drops(cut_run["accuracy"], full_run["accuracy"], float(result.accuracy_at.max())),
+        "mean_decision_step": cut_run["mean_decision_step"],
+        "speedup_steps": cut_run["speedup_steps"],
+        "wall_s_full": full_run["wall_s"],
+        "wall_s_cutoff": cut_run["wall_s"],
+        "wall_ratio": cut_run["wall_s"] / full_run["wall_s"],
+        "steps_executed_full": full_run["steps_executed"],
+        "steps_executed_cutoff": cut_run["steps_executed"],
+        "equal": verified["equal"] and not differing,
+        "decisions_compared": len(full) + len(cut),
+        "decisions_differing": differing,
         "compared": verified["compared"],
         "first_mismatch": verified["first_mismatch"],
         "threshold": calibration.threshold,

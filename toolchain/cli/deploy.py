@@ -61,20 +61,32 @@ def command(
 
     Example: aoi deploy runs/demo/network.net --samples 100
     """
+    from json import dumps
+
+    from deploy.targets import find_target
     from toolchain.evaluation.anytime import accuracy_at
+    from toolchain.files import write_atomically
     from toolchain.netx.read import read_network
 
     if model not in MODELS:
         raise DataError(f"--model {model}: choose one of {', '.join(MODELS)}")
-    if no_cutoff and rule:
+    if no_cutoff and rule is not None:
         raise DataError("--no-cutoff and --rule exclude each other; leave one out")
+    find_target(target)  # refuses what is not there, before anything is written
     network = read_network(net)
     chosen = None if no_cutoff else rule_of(network, rule)
     spikes = load_split(network, Request(data, split, samples, window_us, bins, download))
+    folder = out or net.parent / "deploy"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--out {folder}: cannot be a folder for results: {error.strerror}") from None
     every_step = accuracy_at(scores_of(network, spikes, "all steps, on the engine"), spikes.labels)
     with open_session(network, spikes.shape[-1], target) as session:
-        summary = run_samples(session, network, spikes, chosen, every_step, out or net.parent / "deploy")
-    summary |= {"target": target, "model": model, "split": split, "build_s": session.build_s}
+        results, wall_s = run_samples(session, network, spikes, chosen, folder)
+        about = {"target": target, "model": model, "split": split, "build_s": session.build_s}
+    summary = summarise(results, wall_s, spikes, chosen, every_step, folder) | about
+    write_atomically(folder / "summary.json", dumps(summary, indent=1).encode())
     if json:
         print_json(summary)
         return
@@ -111,22 +123,13 @@ def open_session(network: NetworkFile, steps: int, target: str) -> Any:
 
 
 def run_samples(
-    session: Any,
-    network: NetworkFile,
-    spikes: SpikeData,
-    rule: ConfidenceRule | None,
-    every_step: np.ndarray,
-    out: Path,
-) -> dict[str, Any]:
-    """Runs all samples once with ``rule``; writes the results and, at the end, the summary.
-
-    ``every_step``: accuracy of the same samples at each step t, float64 (T,), which a run that stops does not see.
-    """
+    session: Any, network: NetworkFile, spikes: SpikeData, rule: ConfidenceRule | None, out: Path
+) -> tuple[list[SampleResult], float]:
+    """Runs all samples once with ``rule`` and writes ``results.jsonl``; returns the results and the wall time in s."""
     import json
     import time
 
-    from toolchain.evaluation.anytime import drops
-    from toolchain.files import atomic_file, write_atomically
+    from toolchain.files import atomic_file
 
     batch = shaped(network, spikes)
 
@@ -152,14 +155,27 @@ def run_samples(
             }
             file.write(json.dumps(line).encode() + b"\n")
             advance(len(results), len(spikes))
-    wall_s = time.perf_counter() - begin
+    return results, time.perf_counter() - begin
+
+
+def summarise(
+    results: list[SampleResult],
+    wall_s: float,
+    spikes: SpikeData,
+    rule: ConfidenceRule | None,
+    every_step: np.ndarray,
+    out: Path,
+) -> dict[str, Any]:
+    """The totals. ``every_step``: accuracy of the same samples at each step, (T,), which a stopped run never sees."""
+    from toolchain.evaluation.anytime import drops
+
     accuracy = sum(r.prediction == spikes.labels[r.index] for r in results) / len(results)
     mean_step = sum(r.decision_step for r in results) / len(results)
     steps = spikes.shape[-1]
-    summary = {
+    return {
         "samples": len(results),
         "steps": steps,
-        **drops(accuracy, float(every_step[-1]), float(every_step.max())),
+        **drops(float(accuracy), float(every_step[-1]), float(every_step.max())),
         "mean_decision_step": mean_step,
         "speedup_steps": steps / mean_step,
         "steps_executed": sum(r.steps_executed for r in results),
@@ -169,8 +185,6 @@ def run_samples(
         "samples_per_s": len(results) / wall_s,
         "results": os.fspath(out / "results.jsonl"),
     }
-    write_atomically(out / "summary.json", json.dumps(summary, indent=1).encode())
-    return summary
 
 
 def _name(spikes: SpikeData, prediction: int) -> str:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from toolchain.cutoff.rule import ConfidenceRule
+    from toolchain.events.config import DataConfig
     from toolchain.events.dataset import EventDataset
-    from toolchain.events.encoding import Encoding
+    from toolchain.events.encoding import Encoding, Split
     from toolchain.events.spikes import SpikeData
     from toolchain.netx.metadata import Readout
     from toolchain.netx.read import NetworkFile
@@ -31,10 +32,10 @@ DataOption = Annotated[
 SplitOption = Annotated[str, typer.Option(help="train, validation, calibration or test.")]
 SamplesOption = Annotated[int | None, typer.Option(min=1, help="Only the first N recordings of the split.")]
 WindowOption = Annotated[int | None, typer.Option("--window-us", min=1, help="Time window, µs, if the file has none.")]
-BinsOption = Annotated[int | None, typer.Option(min=1, help="Timesteps T, if the file names no encoding.")]
+BinsOption = Annotated[int | None, typer.Option(min=1, max=4096, help="Timesteps T, if the file names no encoding.")]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a named data set if it is not here yet.")]
 
-SPLITS = ("train", "validation", "calibration", "test")
+SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
 
 
 @dataclass(frozen=True)
@@ -49,39 +50,51 @@ class Request:
     download: bool = False
 
 
-def open_data(source: str, options: dict[str, Any], download: bool) -> EventDataset:
-    from toolchain.events.dataset import open_dataset
-    from toolchain.events.digits import DigitsOptions
+def lasting_name(data: str) -> str:
+    """``data`` so that it means the same from any working directory; a data set's name goes before a folder's."""
+    from toolchain.events.tonic_sets import TONIC_SETS
 
-    return open_dataset(source, download=download, digits=DigitsOptions(**options))
+    named = data.lower() in ("digits", *TONIC_SETS)
+    return str(Path(data).resolve()) if data and not named and Path(data).is_dir() else data
+
+
+def open_data(config: DataConfig, download: bool) -> EventDataset:
+    from toolchain.events.dataset import open_dataset
+
+    if not config.source:
+        raise DataError("--data: is empty; name a data set or a folder")
+    try:
+        return open_dataset(config.source, download=download, digits=config.digits)
+    except RuntimeError as error:  # ~name of nobody
+        raise DataError(f"--data {config.source}: {error}") from None
 
 
 def load_split(network: NetworkFile, request: Request) -> SpikeData:
     """Spikes of one split, encoded as the network file says."""
     from toolchain.cli.console import progress
+    from toolchain.events.config import DataConfig
     from toolchain.events.spikes import load_spikes
-    from toolchain.events.splits import SplitOptions, split_indices
+    from toolchain.events.splits import require_split
 
-    if request.split not in SPLITS:
+    split = next((name for name in SPLITS if name == request.split), None)
+    if split is None:
         raise DataError(f"--split {request.split}: there is no such split; the splits are {', '.join(SPLITS)}")
     metadata = network.metadata
-    recorded = metadata.splits if metadata else {}
-    source = request.data or recorded.get("source")
-    if source is None:
+    recorded = metadata.data if metadata else None
+    if request.data is None and recorded is None:
         raise DataError(f"{network.path}: does not say what it was trained on; name the recordings with --data")
-    dataset = open_data(source, recorded.get("digits", {}), request.download)
+    config = recorded or DataConfig()
+    if request.data is not None:
+        config = config.model_copy(update={"source": request.data})
+    source = config.source
+    dataset = open_data(config, request.download)
     if metadata and metadata.classes and not set(dataset.classes) <= set(metadata.classes):
         unknown = sorted(set(dataset.classes) - set(metadata.classes))
         raise DataError(
             f"{source}: class {unknown[0]!r} is none that {network.path.name} knows ({', '.join(metadata.classes)})"
         )
     encoding = _encoding(network, request, dataset.sensor_size)
-    indices = split_indices(dataset, SplitOptions(**recorded.get("splits", {})))[request.split]
-    if len(indices) == 0:
-        raise DataError(
-            f"{source}: split '{request.split}' is empty ({len(dataset.recordings)} recordings in all); "
-            "a folder's Test makes the split test, its Train the others"
-        )
+    indices = require_split(dataset, config.splits, split)
     with progress(f"encoding {request.split}") as advance:
         data = load_spikes(dataset, indices[: request.samples], encoding, progress=advance)
     classes = metadata.classes if metadata and metadata.classes else dataset.classes

@@ -54,53 +54,53 @@ def train(
     download: bool = False,
 ) -> dict[str, object]:
     """Config + recordings → run folder."""
-    from toolchain.cli.recordings import open_data
+    from toolchain.cli.recordings import lasting_name, open_data
     from toolchain.training.config import load_config
     from toolchain.training.run_folder import RunFolder
 
-    overrides = list(overrides or [])
-    if data is not None:
-        overrides.append(f"data.source={data!r}")
-    config = load_config(config_file, overrides)
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite exclude each other; leave one out")
+    if run is not None and str(run) in ("", "."):
+        raise ConfigError("--run: name a folder of the run's own, such as runs/mine")
+    config = load_config(config_file, overrides, None if data is None else lasting_name(data))
     folder = RunFolder(run or Path("runs") / config.name)
-    if resume:
-        if folder.read_config() != config:
-            raise ConfigError(
-                f"{folder.path}: was begun with another configuration; resume it with the same CONFIG and options"
-            )
-    elif folder.last_checkpoint.exists() and not overwrite:
-        raise ConfigError(f"{folder.path}: already holds a run; --resume goes on with it, --overwrite replaces it")
+    if not resume:
+        folder.claim(overwrite=overwrite)
+    elif folder.read_config() != config:
+        raise ConfigError(
+            f"{folder.path}: was begun with another configuration; resume it with the same CONFIG and options"
+        )
 
     import numpy as np
 
     from toolchain.events.spikes import load_spikes
-    from toolchain.events.splits import split_indices
+    from toolchain.events.splits import require_split
 
-    dataset = open_data(config.data.source, config.data.digits.model_dump(), download)
+    dataset = open_data(config.data, download)
+    if len(dataset.classes) < 2:
+        raise ConfigError(f"{config.data.source}: one class is nothing to tell apart; a folder a class below Train")
     encoding = config.encoding.for_sensor(dataset.sensor_size)
-    indices = split_indices(dataset, config.data.splits)
-    for split in ("train", "validation"):
-        if len(indices[split]) == 0:
-            raise ConfigError(
-                f"{config.data.source}: split '{split}' is empty ({len(dataset.recordings)} recordings in all); "
-                "add recordings to the folder Train or raise data.splits"
-            )
+    split = [require_split(dataset, config.data.splits, name) for name in ("train", "validation")]
     with progress("encoding recordings") as advance:
-        spikes = load_spikes(
-            dataset, np.concatenate([indices["train"], indices["validation"]]), encoding, progress=advance
-        )
-    first = len(indices["train"])
-    training, validation = spikes.subset(range(first)), spikes.subset(range(first, len(spikes)))
+        spikes = load_spikes(dataset, np.concatenate(split), encoding, progress=advance)
+    training, validation = spikes.subset(range(len(split[0]))), spikes.subset(range(len(split[0]), len(spikes)))
+    if resume and not np.array_equal(folder.read_trained_on(), spikes.fingerprints):
+        raise ConfigError(f"{folder.path}: the recordings of {config.data.source} have changed since; train anew")
 
-    say(f"training on {len(training)} recordings, validating on {len(validation)}; logs in {folder.logs}")
-    from toolchain.training.train import fit
+    from toolchain.training.run_folder import RunData
+    from toolchain.training.train import build_network, fit
 
+    channels, height, width, _ = spikes.shape
+    network = build_network(config, (channels, height, width), len(dataset.classes))
     if not resume:
-        folder.clear()
-        folder.start(
-            config, {"classes": list(dataset.classes), "sensor_size": dataset.sensor_size}, spikes.fingerprints
-        )
-    result = fit(config, training, validation, folder, resume=resume)
+        about = RunData(classes=dataset.classes, sensor_size=dataset.sensor_size)
+        folder.start(config, about, spikes.fingerprints)
+    say(f"training on {len(training)} recordings, validating on {len(validation)}; logs in {folder.logs}")
+    try:
+        result = fit(network, config, training, validation, folder, resume=resume)
+    except KeyboardInterrupt:
+        say(f"stopped; the same command with --resume goes on with {folder.path}")
+        raise
     return {
         "run": str(folder.path),
         "train_samples": len(training),

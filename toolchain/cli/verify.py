@@ -33,13 +33,15 @@ AGAINST = ("lava", "slayer", "all")
 def command(
     net: NetworkArgument,
     against: Annotated[str, typer.Option(help="lava, slayer or all.")] = "all",
-    samples: Annotated[int, typer.Option(min=1, help="How many samples to compare.")] = 8,
-    steps: Annotated[int | None, typer.Option(min=1, help="Timesteps; default: the network's T, or 32.")] = None,
+    samples: Annotated[int, typer.Option(min=1, max=1000, help="How many samples to compare.")] = 8,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Timesteps; default: the network's T, or 32.")
+    ] = None,
     input_: Annotated[
         str | None, typer.Option("--input", metavar="random:RATE", help="Random spikes instead of recordings.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="Recordings; default: what the network was trained on.")] = None,
-    split: SplitOption = "test",
+    split: SplitOption = "calibration",
     window_us: WindowOption = None,
     bins: BinsOption = None,
     download: DownloadOption = False,
@@ -61,7 +63,7 @@ def command(
         verdict = "equal" if result["equal"] else f"{result['mismatches']} mismatches"
         executors = (" = " if result["equal"] else ", ").join(result["executors"])
         say(f"{verdict}: {executors}; {result['layers']} layers, {result['samples']} samples, {result['steps']} steps")
-        say(f"{result['compared']:,} values compared")
+        say(f"{result['compared']:,} values compared, on {result['input']}")
     if not result["equal"]:
         show_error(f"{net}: {result['first_mismatch']}")
         raise typer.Exit(1)
@@ -84,7 +86,7 @@ def verify(
     if against not in AGAINST:
         raise DataError(f"--against {against}: choose one of {', '.join(AGAINST)}")
     network = read_network(net)
-    spikes = _input(network, request, samples, steps, input_)
+    spikes, what = _input(network, request, samples, steps, input_)
     engine = Engine(network.description)
     traces: dict[str, Any] = {"engine": [_values(layer) for layer in engine.run(spikes, keep=True).traces]}
     left_out = []
@@ -120,6 +122,7 @@ def verify(
         "against": against,
         "first_mismatch": first,
         "executors": list(traces),
+        "input": what,
         "left_out": left_out,
         "layers": len(network.description.layers),
         "samples": len(spikes),
@@ -131,21 +134,36 @@ def _values(layer: LayerTrace) -> dict[str, np.ndarray]:
     return {"s": layer.s, "u": layer.u, "v": layer.v}
 
 
-def _input(network: NetworkFile, request: Request, samples: int, steps: int | None, input_: str | None) -> np.ndarray:
-    """Spikes uint8 (samples, *input shape, T): recordings where the file or the command line names some."""
+def _input(
+    network: NetworkFile, request: Request, samples: int, steps: int | None, input_: str | None
+) -> tuple[np.ndarray, str]:
+    """Spikes uint8 (samples, *input shape, T) and what they are: recordings where there are any, else random ones."""
     import numpy as np
 
     metadata = network.metadata
-    if input_ is None and (request.data or (metadata and metadata.splits.get("source") == "digits")):
-        spikes = load_split(network, request)
-        return shaped(network, spikes)(range(len(spikes)))[..., :steps]
-    kind, _, rate_text = (input_ or "random:0.1").partition(":")
+    if input_ is not None and request.data is not None:
+        raise DataError("--input and --data exclude each other; leave one out")
+    if input_ is None and (request.data is not None or (metadata and metadata.data)):
+        try:
+            data = load_split(network, request)
+        except DataError as error:
+            if request.data is not None:
+                raise
+            say(f"random spikes instead of recordings: {error}")
+        else:
+            if steps is not None and steps > data.shape[-1]:
+                raise DataError(
+                    f"--steps {steps}: the recordings have {data.shape[-1]}; --input random:0.1 has any number"
+                )
+            return shaped(network, data)(range(len(data)))[..., :steps], f"{request.split} recordings"
+    text = "random:0.1" if input_ is None else input_
+    kind, _, rate_text = text.partition(":")
     try:
         rate = float(rate_text)
     except ValueError:
         rate = -1.0
     if kind != "random" or not 0 <= rate <= 1:
-        raise DataError(f"--input {input_}: expected random:RATE with a rate between 0 and 1, as random:0.1")
+        raise DataError(f"--input {text}: expected random:RATE with a rate between 0 and 1, as random:0.1")
     steps = steps or (metadata.encoding.bins if metadata and metadata.encoding else 32)
     generator = np.random.default_rng(0)
-    return (generator.random((samples, *network.description.input_shape, steps)) < rate).astype(np.uint8)
+    return (generator.random((samples, *network.description.input_shape, steps)) < rate).astype(np.uint8), text

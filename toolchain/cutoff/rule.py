@@ -26,8 +26,9 @@ class ConfidenceRule:
         z = np.asarray(scores, dtype=np.float64)
         total = np.zeros(z.shape[:-1])
         peak = z.max(axis=-1)
-        for k in range(z.shape[-1]):
-            total += np.exp(self.scale * (z[..., k] - peak))
+        with np.errstate(over="ignore"):  # a distance beyond float64 is infinite, its share zero
+            for k in range(z.shape[-1]):
+                total += np.exp(self.scale * (z[..., k] - peak))
         return 1.0 / total
 
     def stops(self, scores: np.ndarray) -> np.ndarray:

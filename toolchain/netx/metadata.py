@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from toolchain.events.config import DataConfig
 from toolchain.events.encoding import Encoding
 
 SCHEMA_VERSION = 1
@@ -38,5 +39,5 @@ class Metadata(_Frozen):
     classes: tuple[str, ...] = ()
     readout: Readout = "spikes"
     policy: CutoffPolicy | None = None
-    splits: dict[str, Any] = Field(default_factory=dict, description="seed and fractions of the division")
+    data: DataConfig | None = None
     provenance: dict[str, Any] = Field(default_factory=dict, description="configuration, data, package versions")

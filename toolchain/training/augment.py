@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 class AugmentConfig(BaseModel):
     """Each sample draws its own values, uniformly within ± the given range. All zero: no augmentation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    shift: float = Field(0.0, ge=0, description="pixels")
+    shift: float = Field(0.0, ge=0, le=4096, description="pixels")
     rotate: float = Field(0.0, ge=0, le=180, description="degrees")
     scale: float = Field(0.0, ge=0, lt=1, description="fraction of the size")
     shear: float = Field(0.0, ge=0, lt=1)
@@ -36,7 +36,9 @@ def augment(spikes: torch.Tensor, config: AugmentConfig, generator: torch.Genera
     theta[:, 1, 2] = draw(2 * config.shift / height)
     drop = torch.rand(samples, 1, 1, 1, 1, generator=generator) * config.drop
     if config.shift or config.rotate or config.scale or config.shear:
-        grid = torch.nn.functional.affine_grid(theta.to(spikes.device), [samples, 1, height, width], align_corners=False)
+        grid = torch.nn.functional.affine_grid(
+            theta.to(spikes.device), [samples, 1, height, width], align_corners=False
+        )
         frames = spikes.movedim(-1, 2).reshape(samples, channels * steps, height, width)
         frames = torch.nn.functional.grid_sample(frames, grid, mode="nearest", align_corners=False)
         spikes = frames.view(samples, channels, steps, height, width).movedim(2, -1)

@@ -10,24 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.spec import NetworkSpec
 from toolchain.errors import ConfigError
-from toolchain.events.digits import DigitsOptions
+from toolchain.events.config import DataConfig
 from toolchain.events.encoding import Encoding
-from toolchain.events.splits import SplitOptions
 from toolchain.training.augment import AugmentConfig
 from toolchain.training.losses import LossConfig
 from toolchain.training.regularisers.config import RegulariserConfig
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataConfig(_Config):
-    """Where the recordings come from and how they are divided."""
-
-    source: str = Field("digits", description="a data set's name, or a folder Train|Test/<label>/*")
-    splits: SplitOptions = SplitOptions()
-    digits: DigitsOptions = DigitsOptions()
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class EncodingConfig(_Config):
@@ -44,10 +35,10 @@ class EncodingConfig(_Config):
 
 
 class TrainingConfig(_Config):
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(32, gt=0)
-    learning_rate: float = Field(5e-3, gt=0, description="peak of the one-cycle schedule (Adam)")
-    threads: int = Field(1, gt=0, description="CPU threads; small networks and busy machines do best with one")
+    epochs: int = Field(gt=0, le=100_000)
+    batch_size: int = Field(32, gt=0, le=65_536)
+    learning_rate: float = Field(5e-3, gt=0, le=10, description="peak of the one-cycle schedule (Adam)")
+    threads: int = Field(1, gt=0, le=256, description="CPU threads; small networks and busy machines do best with one")
     loss: LossConfig = LossConfig()
     regulariser: RegulariserConfig = RegulariserConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -60,7 +51,7 @@ class CutoffConfig(_Config):
 class ExperimentConfig(_Config):
     """What ``aoi train`` reads; a run folder keeps it with every default filled in."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^\w[\w.-]*$", description="also the name of the run folder")
     seed: int = Field(0, ge=0, lt=2**31)
     data: DataConfig = DataConfig()
     encoding: EncodingConfig
@@ -99,34 +90,41 @@ def parse_config(tree: Any, path: str) -> ExperimentConfig:
         raise _explain(error, path) from None
 
 
-def load_config(path: Path, overrides: list[str] | None = None) -> ExperimentConfig:
-    """Reads a YAML file; ``overrides`` are ``key.key=value`` with the value in YAML."""
+def load_config(path: Path, overrides: list[str] | None = None, source: str | None = None) -> ExperimentConfig:
+    """Reads a YAML file; ``overrides`` are ``key.key=value``, the value in YAML; ``source`` replaces data.source."""
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file; the ones that come along are in configs/") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration: {error.strerror}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
     for override in overrides or []:
         key, separator, text = override.partition("=")
         if not separator or not key:
             raise ConfigError(f"--set {override}: expected key.key=value, as in --set training.epochs=5")
-        node = tree
-        *parents, leaf = key.split(".")
-        for parent in parents:
-            if isinstance(node, dict):
-                node = node.setdefault(parent, {})
-            elif isinstance(node, list) and parent.isdigit() and int(parent) < len(node):
-                node = node[int(parent)]
-        if not isinstance(node, dict):
-            raise ConfigError(f"--set {override}: '{'.'.join(parents)}' has no keys below it")
         try:
-            node[leaf] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError, ValueError):
             raise ConfigError(f"--set {override}: '{text}' is not a YAML value") from None
+        _put(tree, key.split("."), value, f"--set {override}")
+    if source is not None:
+        _put(tree, ["data", "source"], source, "--data")
     return parse_config(tree, str(path))
+
+
+def _put(tree: Any, keys: list[str], value: Any, where: str) -> None:
+    node = tree
+    *parents, leaf = keys
+    for parent in parents:
+        if isinstance(node, dict):
+            node = node.setdefault(parent, {})
+        elif isinstance(node, list) and parent.isdigit() and int(parent) < len(node):
+            node = node[int(parent)]
+    if not isinstance(node, dict):
+        raise ConfigError(f"{where}: '{'.'.join(parents)}' has no keys below it")
+    node[leaf] = value
 
 
 def dump_config(config: ExperimentConfig) -> str:

@@ -17,14 +17,14 @@ _PACKAGES = ("aoi-toolchain", "lava-nc", "lava-dl", "torch", "numpy", "tonic")
 def export_run(run: RunFolder, out: Path) -> Path:
     """Writes the best weights of ``run`` with all that a deployment needs. Refuses what would not be bit-exact."""
     config, data = run.read_config(), run.read_data()
-    encoding = config.encoding.for_sensor(tuple(data["sensor_size"]))
+    encoding = config.encoding.for_sensor(data.sensor_size)
     channels, height, width, _ = encoding.shape
-    network = load_network(run, (channels, height, width), len(data["classes"]))
+    network = load_network(run, (channels, height, width), len(data.classes))
     metadata = Metadata(
         encoding=encoding,
-        classes=tuple(data["classes"]),
+        classes=data.classes,
         readout=config.network.readout,
-        splits=config.data.model_dump(mode="json"),
+        data=config.data,
         provenance={
             "config": config.model_dump(mode="json"),
             "python": platform.python_version(),

@@ -16,7 +16,7 @@ class LossConfig(BaseModel):
     cutoff reads; ``mean``, the same divided by t; ``step``, what step t adds, as in the TET paper.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     read: Literal["sum", "mean", "step"] = "sum"
     gain: float = Field(1.0, gt=0, description="factor on the readout before the softmax")

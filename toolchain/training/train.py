@@ -6,6 +6,7 @@ import logging
 import sys
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -40,40 +41,39 @@ def build_network(config: ExperimentConfig, input_shape: tuple[int, int, int], c
 
 
 def fit(
+    network: AnytimeNetwork,
     config: ExperimentConfig,
     train: SpikeData,
     validation: SpikeData,
     run: RunFolder,
     *,
     resume: bool = False,
-    progress: bool | None = None,
 ) -> TrainingResult:
-    """Trains and leaves the best weights by validation in ``run.weights``.
+    """Trains ``network`` and leaves the best weights by validation in ``run.weights``.
 
     The best epoch is the one with the highest validation accuracy, averaged over timesteps: a network that is right
-    early and at T. Lightning's checkpoints are read without unpickling (``weights_only``).
+    early and at T. Checkpoints are read without unpickling (``weights_only``).
     """
-    if resume and not run.last_checkpoint.is_file():
-        raise ConfigError(f"{run.path}: nothing to resume ({run.last_checkpoint.name} is missing); leave out --resume")
     _quiet()
     options = config.training
     torch.set_num_threads(options.threads)
     numba.set_num_threads(min(options.threads, numba.config.NUMBA_NUM_THREADS))
-    channels, height, width, _ = train.shape
-    network = build_network(config, (channels, height, width), len(train.classes))
+    if resume:
+        _load(run.last_checkpoint)
     loader = batches(train, options.batch_size, config.seed, shuffle=True)
     module = AnytimeModule(network, options, config.seed, total_steps=len(loader) * options.epochs)
     checkpoint = ModelCheckpoint(
-        run.checkpoints, filename="best", monitor="val_accuracy_over_time", mode="max", save_last=True,
+        run.checkpoints,
+        filename="best",
+        monitor="val_accuracy_over_time",
+        mode="max",
+        save_last=True,
         enable_version_counter=False,
-    )  # fmt: skip
-    show = sys.stderr.isatty() if progress is None else progress
-    callbacks: list[Any] = [checkpoint]
-    if show:
-        callbacks.append(RichProgressBar())
+    )
+    show = sys.stderr.isatty()
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
-        callbacks=callbacks,
+        callbacks=[checkpoint, RichProgressBar()] if show else [checkpoint],
         logger=[
             CSVLogger(run.logs, name="csv", version=""),
             TensorBoardLogger(run.logs, name="tensorboard", version=""),
@@ -87,21 +87,35 @@ def fit(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=1,
     )
-    trainer.fit(
-        module,
-        loader,
-        batches(validation, 128, config.seed, shuffle=False),
-        ckpt_path=str(run.last_checkpoint) if resume else None,
-        weights_only=True,
-    )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    best = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")
+    try:
+        trainer.fit(
+            module,
+            loader,
+            batches(validation, 128, config.seed, shuffle=False),
+            ckpt_path=str(run.last_checkpoint) if resume else None,
+            weights_only=True,
+        )
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from None
+    best = _load(run.checkpoints / "best.ckpt")
     network.load_state_dict({key.removeprefix("network."): value for key, value in best["state_dict"].items()})
     with atomic_path(run.weights) as temporary:
         save_file(network.state_dict(), temporary)
-    metrics = _validate(network, validation)
-    return TrainingResult(options.epochs, metrics[0], metrics[1], int(best["epoch"]) + 1)
+    at_end, over_time = _validate(network, validation)
+    return TrainingResult(options.epochs, at_end, over_time, int(best["epoch"]) + 1)
+
+
+def _load(checkpoint: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        if not {"state_dict", "epoch", "loops", "optimizer_states"} <= content.keys():
+            raise ValueError("it is none of ours")
+    except FileNotFoundError:
+        raise ConfigError(f"{checkpoint}: there is no checkpoint to go on from; leave out --resume") from None
+    except Exception as error:
+        reason = " ".join(str(error).split())[:80]
+        raise ConfigError(f"{checkpoint}: is damaged ({reason}); --overwrite instead of --resume starts anew") from None
+    return dict(content)
 
 
 @torch.no_grad()
