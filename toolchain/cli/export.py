@@ -20,7 +20,7 @@ def command(
     Example: aoi export runs/digits
     """
     path = export(run, out)
-    print_json({"network": str(path)}) if json else say(f"wrote {path}")
+    print_json({"network": str(path)}) if json else say(f"wrote {path}, without a cutoff yet: aoi calibrate {path}")
 
 
 def export(run: Path, out: Path | None = None) -> Path:
