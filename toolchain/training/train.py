@@ -73,7 +73,7 @@ def fit(
     show = sys.stderr.isatty()
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
-        callbacks=[checkpoint, RichProgressBar()] if show else [checkpoint],
+        callbacks=[checkpoint, RichProgressBar() if show else _ProgressLines()],
         logger=[
             CSVLogger(run.logs, name="csv", version=""),
             TensorBoardLogger(run.logs, name="tensorboard", version=""),
@@ -103,6 +103,16 @@ def fit(
         save_file(network.state_dict(), temporary)
     at_end, over_time = _validate(network, validation)
     return TrainingResult(options.epochs, at_end, over_time, int(best["epoch"]) + 1)
+
+
+class _ProgressLines(lightning.Callback):
+    """Where no bar can move, in a log file or a job's output: ten lines over the run."""
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
+        if epoch % max(1, epochs // 10) == 0 or epoch == epochs:
+            accuracy = float(trainer.callback_metrics["val_accuracy"])
+            print(f"epoch {epoch} of {epochs}: validation accuracy at T {accuracy:.4f}", file=sys.stderr, flush=True)
 
 
 def _load(checkpoint: Path) -> dict[str, Any]:
