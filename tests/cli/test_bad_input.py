@@ -115,6 +115,7 @@ def test_values(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
     refuse(aoi("verify", net, "--steps", "100"), "--steps 100")
     refuse(aoi("evaluate", net, "--bins", "7"), "--bins")
     refuse(aoi("export", tmp_path), "not a run folder")
+    refuse(aoi("bench", "nothing"), "nothing", "engine")
     assert net.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["network.net"]
 

@@ -162,7 +162,9 @@ def test_help_needs_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "export", "verify", "calibrate", "evaluate", "deploy", "inspect"])
+@pytest.mark.parametrize(
+    "command", ["demo", "train", "export", "verify", "calibrate", "evaluate", "deploy", "inspect", "bench"]
+)
 def test_every_command_explains_itself_with_an_example(aoi: Aoi, command: str) -> None:
     result = aoi(command, "--help")
     assert result.returncode == 0
