@@ -12,7 +12,7 @@ from torch import nn
 from models.blocks import CubaBlock, LayerActivity, conv_block, dense_block, integrator_block
 from models.spec import ConvSpec, DenseSpec, NetworkSpec, NeuronSpec
 from toolchain.errors import ConfigError, NetXError
-from toolchain.netx.description import DECAY_UNITY, Conv, Dense, Layer, NetworkDescription
+from toolchain.netx.description import DECAY_UNITY, Conv, Cuba, Dense, Input, Layer, NetworkDescription
 
 WEIGHT_UNIT = 64  # the chip's weight for SLAYER's 1.0
 STATE_UNIT = 4096  # the chip's state for SLAYER's 1.0
@@ -61,6 +61,8 @@ class AnytimeNetwork(nn.Module):
             reason = _not_in_slayer(layer)
             if reason:
                 raise NetXError(f"layer {layer.name}: {reason}: SLAYER cannot execute it as the chip does")
+            assert isinstance(layer.neuron, Cuba)
+            assert not isinstance(layer, Input)
             neuron = NeuronSpec(
                 threshold=layer.neuron.threshold / WEIGHT_UNIT if layer.neuron.fires else 1.0,
                 current_decay=layer.neuron.current_decay / DECAY_UNITY,
@@ -152,6 +154,10 @@ def _conv(layer: ConvSpec, shape: tuple[int, ...], spec: NetworkSpec, index: int
 
 
 def _not_in_slayer(layer: Layer) -> str | None:
+    if not isinstance(layer.neuron, Cuba) or isinstance(layer, Input):
+        return f"{layer.kind} block of {type(layer.neuron).__name__} neurons"
+    if any(np.ndim(value) for value in vars(layer.neuron).values()):
+        return "parameters that differ from channel to channel"
     if layer.bias is not None:
         return "a bias, which Lava adds one step earlier"
     if layer.neuron.fires and not 0 < layer.neuron.threshold < 64 * WEIGHT_UNIT:

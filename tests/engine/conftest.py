@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import distribution
 from itertools import pairwise
 from math import prod
@@ -12,7 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolchain.netx import Conv, Cuba, Dense, NetworkDescription, NetworkFile
+from toolchain.netx import (
+    Conv,
+    Cuba,
+    Delta,
+    Dense,
+    Input,
+    NetworkDescription,
+    NetworkFile,
+    Neuron,
+    Sigma,
+    SigmaDelta,
+)
 
 Traces = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
@@ -32,7 +44,11 @@ def shipped() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def lava_traces() -> Callable[[NetworkFile, np.ndarray], Traces]:
-    """Runs stock Lava on one sample (*input_shape, T) → (s, u, v) of each layer, (*shape, T), latency removed."""
+    """Runs stock Lava on one sample (*input_shape, T) → (s, u, v) of each layer, (*shape, T), latency removed.
+
+    Of sigma-delta neurons: message, sigma, residue. Values for CUBA neurons have to be the same in every step: stock
+    Lava takes them as a constant.
+    """
     from toolchain.compat import enable_netx
 
     enable_netx()
@@ -44,41 +60,61 @@ def lava_traces() -> Callable[[NetworkFile, np.ndarray], Traces]:
     from lava.proc.monitor.process import Monitor
 
     def run(file: NetworkFile, spikes: np.ndarray) -> Traces:
-        layers, steps = file.description.layers, spikes.shape[-1]
-        total = steps + len(layers)
-        fed = spikes.transpose(2, 1, 0, 3) if isinstance(layers[0], Conv) else spikes.reshape(-1, steps)
-        fed = np.concatenate([fed, np.zeros((*fed.shape[:-1], len(layers)), fed.dtype)], axis=-1)
+        layers, steps, latency = file.description.layers, spikes.shape[-1], file.description.latency
+        total = steps + latency
+        maps = spikes.ndim == 4 and not isinstance(layers[0], Dense)
+        fed = spikes.transpose(2, 1, 0, 3) if maps else spikes.reshape(-1, steps)
         net = Network(net_config=str(file.path), skip_layers=file.skip_layers)
-        source = Source(data=fed.astype(np.int32))
-        source.s_out.connect(net.inp)
+        if isinstance(layers[0], Input) and isinstance(layers[0].neuron, Cuba):
+            assert (fed == fed[..., :1]).all(), "stock Lava takes a constant bias"
+            net.in_layer.neuron.bias_mant.init = fed[..., 0]
+        else:
+            fed = np.concatenate([fed, np.zeros((*fed.shape[:-1], latency), fed.dtype)], axis=-1)
+            source = Source(data=fed.astype(np.int32))
+            source.s_out.connect(net.in_layer.neuron.a_in if isinstance(layers[0], Input) else net.inp)
         watched: list[tuple[Any, list[tuple[Any, Any]]]] = []
         for block in net.layers:
             sink = Sink(shape=block.neuron.s_out.shape, buffer=total)
             block.neuron.s_out.connect(sink.a_in)
             monitors = []
-            for state in (block.neuron.u, block.neuron.v):
+            for name in _STATES[type(block.neuron).__name__]:
                 monitor = Monitor()
-                monitor.probe(state, total)
-                monitors.append((monitor, state.name))
+                if name is not None:
+                    monitor.probe(getattr(block.neuron, name), total)
+                monitors.append((monitor, name))
             watched.append((sink, monitors))
         try:
             net.run(condition=RunSteps(total), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
-            raw = [
-                (sink.data.get(), *(np.moveaxis(m.get_data()[block.neuron.name][name], 0, -1) for m, name in monitors))
-                for block, (sink, monitors) in zip(net.layers, watched, strict=True)
-            ]
+            raw = []
+            for block, (sink, monitors) in zip(net.layers, watched, strict=True):
+                sent = sink.data.get()
+                states = [
+                    np.moveaxis(monitor.get_data()[block.neuron.name][name], 0, -1) if name else np.zeros_like(sent)
+                    for monitor, name in monitors
+                ]
+                raw.append((sent, *states))
         finally:
             net.stop()
             net.net_config.f.close()
         aligned = []
-        for index, (layer, arrays) in enumerate(zip(layers, raw, strict=True)):
-            cut = [array[..., index + 1 : index + 1 + steps] for array in arrays]
-            if isinstance(layer, Conv):
+        first = int(not isinstance(layers[0], Input))  # an input block answers in the same step
+        for index, (layer, arrays) in enumerate(zip(layers, raw, strict=True), first):
+            cut = [array[..., index : index + steps] for array in arrays]
+            if len(layer.shape) == 3:
                 cut = [array.transpose(2, 1, 0, 3) for array in cut]
             aligned.append((cut[0], cut[1], cut[2]))
         return aligned
 
     return run
+
+
+# What stands for u and v in the traces, by Lava's neuron process.
+_STATES = {
+    "LIF": ("u", "v"),
+    "Delta": (None, "residue"),
+    "SigmaDelta": ("sigma", "residue"),
+    "Sigma": ("sigma", None),
+}
 
 
 class Networks:
@@ -115,6 +151,17 @@ class Networks:
         groups = options.get("groups", 1)
         weight = self.weight(out, input_shape[0] // groups, *kernel)
         return Conv("conv", input_shape, weight, self.neuron(50 * (0.1 * prod(weight.shape[1:])) ** 0.5), **options)
+
+    def mixed(self, *, graded: bool, values: bool) -> NetworkDescription:
+        """Convolution, recurrent and dense, with biases and all neurons of their kind."""
+        shape = (2, 7, 6)
+        neurons: list[Neuron] = [SigmaDelta(0), SigmaDelta(3 * values), Sigma()] if graded else [Cuba(60, 900, 300)] * 3
+        first = replace(self.conv(shape, 4, (3, 2), stride=(2, 1), bias=self.bias(4)), neuron=neurons[0])
+        loop = self.weight(9, 9, low=-8, high=8)
+        second = Dense("", self.weight(9, prod(first.shape)), neurons[1], self.bias(9), weight_rec=loop)
+        last = Dense("", self.weight(4, 9), neurons[2])
+        block = (Input("0", shape, Delta(2) if graded else Cuba(50, 1024, 400)),) if values else ()
+        return NetworkDescription(shape, (*block, first, second, last))
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toolchain.engine import Engine, engine
+from toolchain.cutoff.rule import decide
+from toolchain.cutoff.rules import ConfidenceRule, FixedRule, PatienceRule
+from toolchain.engine import Engine, engine, plan
 from toolchain.errors import DataError, NetXError
 from toolchain.netx import Cuba, Dense, NetworkDescription
 
@@ -34,7 +36,8 @@ def test_scores_accumulate_spikes(description, spikes):
     assert run.scores.any()
     assert [trace.s.shape for trace in run.traces] == [(11, *layer.shape, 20) for layer in description.layers]
     assert [trace.u.dtype for trace in run.traces] == [np.int32] * 3
-    np.testing.assert_array_equal(run.spikes, np.stack([t.s.reshape(11, -1).sum(axis=1) for t in run.traces], axis=1))
+    sent = np.stack([t.s.reshape(11, -1, 20).sum(axis=1) for t in run.traces], axis=1)
+    np.testing.assert_array_equal(run.spikes, sent)
     voltages = Engine(description).run(spikes, readout="voltage")
     np.testing.assert_array_equal(voltages.scores, run.traces[-1].v)
     assert not voltages.traces
@@ -49,11 +52,16 @@ def test_no_sample_and_no_step_sees_another(readout, description, spikes, monkey
         np.testing.assert_array_equal(net.run(spikes[..., :steps], readout=readout).scores, whole.scores[..., :steps])
     single = np.concatenate([net.run(spikes[[i]], readout=readout).scores for i in range(11)])
     np.testing.assert_array_equal(single, whole.scores)
-    monkeypatch.setattr(engine, "_CHUNK_VALUES", 1 << 13)
-    chunked = net.run(spikes, readout=readout, keep=True)
-    for name in ("scores", "spikes", "operations"):
-        np.testing.assert_array_equal(getattr(chunked, name), getattr(whole, name))
-    for ours, theirs in zip(chunked.traces, whole.traces, strict=True):
+    monkeypatch.setattr(engine, "_BUFFER", 1 << 12)
+    monkeypatch.setattr(engine, "_STRETCH", 3)
+    monkeypatch.setattr(plan, "_BLOCK", 64)
+    for threads in (1, 3):
+        small = Engine(description, threads=threads)
+        for keep in (False, True):
+            cut = small.run(spikes, readout=readout, keep=keep)
+            for name in ("scores", "spikes", "operations"):
+                np.testing.assert_array_equal(getattr(cut, name), getattr(whole, name))
+    for ours, theirs in zip(cut.traces, whole.traces, strict=True):
         assert ours.name == theirs.name
         for name in "uvs":
             np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
@@ -62,13 +70,113 @@ def test_no_sample_and_no_step_sees_another(readout, description, spikes, monkey
     np.testing.assert_array_equal(np.concatenate(parts), whole.scores)
 
 
-def test_run_scores(description, spikes):
+def test_stream(description, spikes):
     net, done = Engine(description), []
-    scores = net.run_scores(11, lambda indices: spikes[indices], chunk=4, progress=done.append)
-    np.testing.assert_array_equal(scores, net.run(spikes).scores)
+    run = net.run_stream(11, lambda indices: spikes[indices], chunk=4, progress=done.append)
+    whole = net.run(spikes)
+    for name in ("scores", "spikes", "operations"):
+        np.testing.assert_array_equal(getattr(run, name), getattr(whole, name))
     assert done == [4, 8, 11]
-    assert net.run_scores(0, lambda indices: spikes[indices]).shape == (0, 5, 0)
+    assert not net.run_stream(0, lambda indices: spikes[indices]).scores.size
     assert net.run(spikes[:0]).scores.shape == (0, 5, 20)
+
+
+@pytest.mark.parametrize(
+    ("readout", "rule"),
+    [
+        ("spikes", ConfidenceRule(0.3, 0.2)),
+        ("voltage", ConfidenceRule(0.4, 2e-4)),
+        ("spikes", PatienceRule(3)),
+        ("voltage", PatienceRule(3)),
+        ("spikes", FixedRule(1)),
+        ("spikes", ConfidenceRule(1.0, 0.3)),  # never stops
+    ],
+)
+def test_stopping_in_the_batch_decides_as_looking_back_does(rule, readout, description, spikes):
+    """Also counts what was spent until then, and no more."""
+    net, done = Engine(description, threads=2), []
+    whole = net.run(spikes, readout=readout)
+    expected = decide(rule, whole.scores)
+    if rule.threshold not in (FixedRule(1).threshold, 1.0):
+        assert len(set(expected.step.tolist())) > 2, expected.step  # the question is a real one
+    found = net.run_until(11, lambda indices: spikes[indices], rule, readout=readout, chunk=7, progress=done.append)
+    assert done == [7, 11]
+    np.testing.assert_array_equal(found.step, expected.step)
+    np.testing.assert_array_equal(found.prediction, expected.prediction)
+    for n, step in enumerate(expected.step):
+        np.testing.assert_array_equal(found.scores[n], whole.scores[n, :, step - 1])
+        np.testing.assert_array_equal(found.spikes[n], whole.spikes[n, :, :step].sum(axis=-1))
+        np.testing.assert_array_equal(found.operations[n], whole.operations[n, :, :step].sum(axis=-1))
+
+
+def test_step_by_step(description, spikes, tmp_path):
+    """The same as whole runs, also after the state was saved in between and restored elsewhere."""
+    biased = replace(description.layers[0], bias=np.array([3, -2, 40, 7], np.int32))
+    description = replace(description, layers=(biased, *description.layers[1:]))
+    net = Engine(description)
+    whole = net.run(spikes, keep=True).traces[-1]
+    state, other = net.start(11), Engine(description).start(11)
+    for t in range(20):
+        if t == 9:
+            state.save(tmp_path / "state.npz")
+            copy = state.copy()
+            net.step(state, spikes[..., t])  # the copy stays behind
+            other.restore(tmp_path / "state.npz")
+            state = copy
+        sent = net.step(state, spikes[..., t])
+        np.testing.assert_array_equal(sent, whole.s[..., t])
+        if t >= 9:
+            np.testing.assert_array_equal(net.step(other, spikes[..., t], readout="voltage"), whole.v[..., t])
+
+
+def test_refuses_a_state_of_another_network(description, tmp_path):
+    net = Engine(description)
+    net.start(2).save(tmp_path / "two.npz")
+    with pytest.raises(DataError, match=r"layer 0: u is int32 \(2, .*this network's is int32 \(3, "):
+        net.start(3).restore(tmp_path / "two.npz")
+    (tmp_path / "text.npz").write_text("no state")
+    with pytest.raises(DataError, match="is not the state of this network"):
+        net.start(2).restore(tmp_path / "text.npz")
+    with pytest.raises(DataError, match="no such file"):
+        net.start(2).restore(tmp_path / "none.npz")
+    with pytest.raises(DataError, match="spikes of 3 samples; the state holds 2"):
+        net.step(net.start(2), np.zeros((3, 2, 9, 7)))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.02, 0.45, 0.55, 0.98, 1.0])
+def test_dense_input_at_any_activity(rate, networks):
+    """Above half activity the silent inputs are subtracted instead: the sums are the same."""
+    layer = networks.dense(37, 11)
+    spikes = (networks.rng.random((3, 37, 8)) < rate).astype(np.uint8)
+    trace = Engine(NetworkDescription((37,), (replace(layer, neuron=Cuba(1 << 17, 4096, 4096)),))).run(
+        spikes, keep=True
+    )
+    expected = np.einsum("oi,nit->not", layer.weight, spikes.astype(np.int64)) << 6
+    np.testing.assert_array_equal(trace.traces[0].u, expected)
+
+
+def test_average_sums_groups_of_outputs(networks):
+    layer = networks.dense(20, 12)
+    spikes = (networks.rng.random((4, 20, 15)) < 0.4).astype(np.uint8)
+    plain = Engine(NetworkDescription((20,), (layer,))).run(spikes)
+    grouped = Engine(NetworkDescription((20,), (layer,), average=3)).run(spikes)
+    assert plain.scores.any()
+    np.testing.assert_array_equal(grouped.scores, plain.scores.reshape(4, 3, 4, 15).sum(axis=2))
+
+
+def test_parameters_a_channel(networks):
+    """As the same channels, each in a network of its own."""
+    layer = networks.conv((2, 6, 5), 3, (3, 3), padding=(1, 1))
+    cuba = Cuba(np.array([40, 90, 10], np.int32), np.array([0, 500, 4096], np.int32), np.array([4096, 30, 0], np.int32))
+    spikes = (networks.rng.random((2, 2, 6, 5, 12)) < 0.3).astype(np.uint8)
+    whole = Engine(NetworkDescription((2, 6, 5), (replace(layer, neuron=cuba),))).run(spikes, keep=True).traces[0]
+    assert whole.s.any()
+    for channel in range(3):
+        one = Cuba(*(int(each[channel]) for each in (cuba.threshold, cuba.current_decay, cuba.voltage_decay)))
+        single = replace(layer, weight=layer.weight[[channel]], neuron=one)
+        alone = Engine(NetworkDescription((2, 6, 5), (single,))).run(spikes, keep=True).traces[0]
+        for name in "uvs":
+            np.testing.assert_array_equal(getattr(whole, name)[:, channel], getattr(alone, name)[:, 0])
 
 
 def test_operations_by_brute_force(description, spikes):
@@ -84,7 +192,7 @@ def test_operations_by_brute_force(description, spikes):
         if isinstance(layer, Dense) and layer.weight_rec is not None:
             reached = np.count_nonzero(layer.weight_rec, axis=0)
             expected = expected + np.einsum("nct,c->n", fed[index + 1][..., :-1], reached)
-        np.testing.assert_array_equal(run.operations[:, index], expected)
+        np.testing.assert_array_equal(run.operations[:, index].sum(axis=-1), expected)
 
 
 def test_other_types_of_spikes(description, spikes):

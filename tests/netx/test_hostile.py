@@ -19,8 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from toolchain.errors import NetXError
-from toolchain.netx import read, read_network
+from toolchain.netx import Conv, Delta, Dense, Input, NetworkDescription, Sigma, SigmaDelta, read, read_network
 from toolchain.netx.probe import survives
+from toolchain.netx.write import _write_blocks
 
 pytestmark = pytest.mark.timeout(120)
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -108,7 +109,7 @@ def test_each_field_missing_or_of_another_kind(name, network):
         None,
         "text",
         np.bytes_(b"\xff\xfe"),
-        b"pool",
+        b"convT",
         float("nan"),
         float("inf"),
         -1,
@@ -167,12 +168,17 @@ def test_each_field_missing_or_of_another_kind(name, network):
         ("layer/5/neuron/vThMant", -1, "-1 is out of"),
         ("layer/5/neuron/iDecay", 4097, "iDecay: 4097 is out of 0..4096"),
         ("layer/5/neuron/vDecay", -1, "vDecay: -1"),
-        ("layer/5/neuron/type", "SDNN", "'SDNN' is not supported; supported are CUBA and LOIHI"),
+        ("layer/5/neuron/type", "ALIF", r"layer 5 \(dense\), neuron: type 'ALIF' is not supported; supported are CUBA"),
         ("layer/5/neuron/type", "RF_PHASE", "supported are CUBA"),
-        ("layer/5/neuron/messageBits", 8, "graded"),
+        ("layer/5/neuron/messageBits", 8, "messageBits: 8 for graded spikes is nothing that lava-dl can load"),
+        ("layer/5/neuron/vDecay", [1, 2], r"vDecay has shape \(2,\); it takes one value, or one a channel, \(3,\)"),
+        ("layer/1/neuron/iDecay", [1, 2, 3, 4097], r"iDecay: 4097 at .3. is out of 0..4096"),
+        ("layer/1/neuron/vThMant", [1, 2, 3, 131072 - 1, 5], r"it takes one value, or one a channel, \(4,\)"),
         ("layer/5/neuron/gradedSpike", True, "graded"),
-        *(("layer/1/type", kind, f"'{kind}' is not supported") for kind in ("pool", "convT", "concat")),
-        ("layer/5/type", "average", "'average' is not supported; supported are input, conv"),
+        *(("layer/1/type", kind, f"'{kind}' is not supported") for kind in ("unpool", "convT", "concat", "Conv")),
+        ("layer/5/type", "recurrent", "'recurrent' is not supported; supported are input, conv, dense, dense_rec"),
+        ("layer/1/type", "pool", r"layer 1 \(pool\): weight has shape \(4, 1, 3, 2\); a pool layer takes"),
+        ("layer/4/type", "average", r"can only come last, this is layer 4 of 6"),
         ("layer/2/type", "dense", "put a flatten layer between"),
         ("layer/3/type", "input", "can only come first"),
         ("layer/4/type", "conv", "takes maps"),
@@ -195,6 +201,64 @@ def test_names_layer_field_value_and_limit(name, value, says, network):
             del file[name]
         file[name] = value
     refused(network, says)
+
+
+@pytest.fixture
+def sigma_delta(tmp_path) -> Path:
+    """Encoder, two convolutions, flatten, dense, sigma output, average."""
+    weight = np.full((2, 2, 2, 2), 4, np.int32)
+    conv = Conv("1", (2, 5, 5), weight, SigmaDelta(3), bias=np.array([1, -2], np.int32))
+    pool = Conv("2", (2, 4, 4), np.full((2, 1, 2, 2), 64, np.int32), SigmaDelta(0), (2, 2), groups=2, kind="pool")
+    dense = Dense("4", np.full((6, 8), -2, np.int32), Sigma())
+    description = NetworkDescription((2, 5, 5), (Input("0", (2, 5, 5), Delta(7)), conv, pool, dense), average=3)
+    path = tmp_path / "sdnn.net"
+    with h5py.File(path, "w") as file:
+        _write_blocks(file, description)
+    read_network(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("layer/0/neuron/vThMant", 1 << 19, r"layer 0 \(input\), neuron: vThMant: 524288 is out of 0..524287"),
+        ("layer/0/neuron/activation", "tanh", r"activation: 'tanh' is not supported, Lava computes relu"),
+        ("layer/0/shape", [2, 5, 4], "shape says"),
+        ("layer/0/weight", 0.5, r"layer 0 \(input\): weight: 0.5 is not a whole number"),
+        ("layer/1/bias", [1, 1 << 19], "bias: 524288 at .1. is out of -524288..524287"),
+        ("layer/1/neuron/vThMant", -1, "vThMant: -1 is out of 0..524287"),
+        ("layer/1/neuron/vThMant", [1, 2], "vThMant must be one number"),
+        ("layer/1/neuron/messageBits", 16, "messageBits: 16 for graded spikes is nothing that lava-dl can load"),
+        ("layer/1/neuron/sigma_output", False, "sigma_output: False is out of 1..1"),
+        ("layer/2/weight", np.full((2, 1, 2, 2), 2), r"a pool layer takes \(1, 1, kH, kW\)"),
+        ("layer/2/weight", np.full((1, 1, 2, 2), 256), r"layer 2 \(pool\): weight: 256 at .* is out of -256..254"),
+        ("layer/2/shape", [2, 2, 3], r"layer 2 \(pool\): shape says \(2, 2, 3\)"),
+        ("layer/2/delay", [1], "ignored by Lava"),
+        ("layer/4/bias", [1], "a sigma output takes none"),
+        ("layer/5/shape", [4, 1, 1], r"layer 5 \(average\): shape: 4 groups do not divide the 6 neurons"),
+        ("layer/5/shape", [0, 1, 1], r"shape: 0 at .0. is out of 1.."),
+    ],
+)  # fmt: skip
+def test_names_the_same_of_a_sigma_delta_network(name, value, says, sigma_delta):
+    with h5py.File(sigma_delta, "r+") as file:
+        if name in file:
+            del file[name]
+        file[name] = value
+    refused(sigma_delta, says)
+
+
+def test_what_lava_passes_over_silently_is_refused(network):
+    """hdf5.Network clamps delays above 62 and leaves out layers of an unknown type."""
+    valid = network.read_bytes()
+    for name, value, says in (
+        ("layer/3/delay", [63] * 5, "63 at .0. is out of 0..62"),
+        ("layer/4/type", "lif", "'lif'"),
+    ):
+        network.write_bytes(valid)
+        with h5py.File(network, "r+") as file:
+            del file[name]
+            file[name] = value
+        refused(network, says)
 
 
 def test_gaps_and_strangers_among_the_layers(network):

@@ -13,7 +13,19 @@ import pytest
 
 import toolchain.netx.write
 from toolchain.errors import NetXError
-from toolchain.netx import Conv, Cuba, Dense, NetworkDescription, read_network, update_metadata, write_network
+from toolchain.netx import (
+    Conv,
+    Cuba,
+    Delta,
+    Dense,
+    Input,
+    NetworkDescription,
+    Sigma,
+    SigmaDelta,
+    read_network,
+    update_metadata,
+    write_network,
+)
 
 
 def assert_same(a: NetworkDescription, b: NetworkDescription) -> None:
@@ -23,6 +35,11 @@ def assert_same(a: NetworkDescription, b: NetworkDescription) -> None:
         assert type(x) is type(y)
         for item in fields(x):
             given, found = getattr(x, item.name), getattr(y, item.name)
+            if item.name == "neuron":
+                assert type(given) is type(found)
+                for key, value in vars(given).items():
+                    np.testing.assert_array_equal(getattr(found, key), value, err_msg=f"{key} of layer {x.name}")
+                continue
             np.testing.assert_array_equal(found, given, err_msg=f"{item.name} of layer {x.name}")
             if isinstance(given, np.ndarray):
                 assert found.dtype == np.int32
@@ -113,6 +130,90 @@ def test_metadata_for_a_file_without(network, metadata):
     assert read_network(network).trained_on.size == 0
     update_metadata(network, metadata)
     assert read_network(network).metadata == metadata
+
+
+def everything() -> NetworkDescription:
+    """Each kind of layer and neuron; parameters one a channel, delays as lists of inputs and as a matrix."""
+    rng = np.random.default_rng(3)
+
+    def even(*shape: int) -> np.ndarray:
+        return rng.integers(-128, 128, shape, dtype=np.int32) * 2
+
+    many = Cuba(rng.integers(0, 4096, 4, dtype=np.int32), np.arange(4, dtype=np.int32), np.array([9] * 4, np.int32))
+    kernel = np.repeat(even(1, 1, 2, 1), 4, axis=0)
+    return NetworkDescription(
+        (2, 8, 6),
+        (
+            Input("0", (2, 8, 6), Cuba(80, 4096, 123), scale=76, offset=-6),
+            Conv("1", (2, 8, 6), even(4, 2, 3, 3), many),
+            Conv(
+                "2", (4, 6, 4), kernel, SigmaDelta(9), (2, 1), (1, 0), (2, 1), 4, np.array([1, 2, 3, 1 << 18]), "pool"
+            ),
+            Dense("4", even(9, 4 * 3 * 4), SigmaDelta(0), delay=rng.integers(0, 63, (1, 48), dtype=np.int32)),
+            Dense("5", even(8, 9), Cuba(1 << 17, 0, 4096), delay=rng.integers(0, 63, (8, 9), dtype=np.int32)),
+            Dense("6", even(6, 8), Sigma(), weight_rec=even(6, 6)),
+        ),
+        average=2,
+    )
+
+
+def test_every_kind_of_layer_and_neuron_comes_back(tmp_path):
+    description = everything()
+    delta = replace(description, layers=(Input("0", (2, 8, 6), Delta(5)), *description.layers[1:]))
+    for given in (description, delta):
+        with h5py.File(tmp_path / "all.net", "w") as file:
+            toolchain.netx.write._write_blocks(file, given)
+        file = read_network(tmp_path / "all.net", input_block=True)
+        assert_same(given, file.description)
+        assert (file.skip_layers, file.description.average, file.description.outputs) == (0, 2, 2)
+        assert file.description.takes_values
+        assert file.description.latency == 5
+    assert read_network(tmp_path / "all.net").description.takes_values, "a sigma-delta network keeps its encoder"
+
+
+def test_an_input_block_of_cuba_neurons_is_left_out_unless_asked_for(tmp_path):
+    with h5py.File(tmp_path / "all.net", "w") as file:
+        toolchain.netx.write._write_blocks(file, everything())
+    file = read_network(tmp_path / "all.net")
+    assert file.skip_layers == 1
+    assert not file.description.takes_values
+    assert file.description.input_shape == (2, 8, 6)
+    assert_same(replace(everything(), layers=everything().layers[1:]), file.description)
+
+
+def test_what_slayer_exports_for_parameters_of_each_channel(tmp_path):
+    """``shared_param=False``: one decay a channel; one threshold all the same."""
+    pytest.importorskip("torch")
+    from toolchain.compat import enable_slayer
+
+    enable_slayer()
+    import torch
+    from lava.lib.dl import slayer
+
+    parameters = {"threshold": 1.25, "current_decay": (0.1, 0.6), "voltage_decay": (0.05, 0.3), "shared_param": False}
+    conv = slayer.block.cuba.Conv(parameters, 2, 4, 3)
+    pool = slayer.block.cuba.Pool({**parameters, "shared_param": True, "current_decay": 1, "voltage_decay": 0.25}, 2)
+    dense = slayer.block.cuba.Dense(parameters, 4 * 3 * 2, 5)
+    spikes = torch.rand(1, 2, 8, 6, 4).round()
+    dense(pool(conv(spikes)).reshape(1, -1, 4))
+    with h5py.File(tmp_path / "slayer.net", "w") as file:
+        file["layer/0/type"], file["layer/0/shape"] = np.array([b"input"]), [2, 8, 6]
+        conv.export_hdf5(file.create_group("layer/1"))
+        pool.export_hdf5(file.create_group("layer/2"))
+        file["layer/3/type"] = np.array([b"flatten"])
+        dense.export_hdf5(file.create_group("layer/4"))
+    first, second, third = read_network(tmp_path / "slayer.net").description.layers
+    for layer, channels, block in ((first, 4, conv), (third, 5, dense)):
+        assert layer.neuron.threshold == 80
+        for name, decays in (
+            ("current_decay", layer.neuron.current_decay),
+            ("voltage_decay", layer.neuron.voltage_decay),
+        ):
+            assert decays.shape == (channels,)
+            np.testing.assert_array_equal(decays, getattr(block.neuron, f"cx_{name}"))
+    assert (second.kind, second.groups, second.stride, second.shape) == ("pool", 4, (2, 2), (4, 3, 2))
+    assert (second.weight == second.weight[0, 0, 0, 0]).all()
+    assert second.neuron == Cuba(80, 4096, 1024)
 
 
 def test_a_failed_write_leaves_the_old_file(network, description, metadata, monkeypatch):

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from toolchain.errors import NetXError
-from toolchain.netx import Conv, Cuba, Dense, NetworkDescription, failures, write_network
+from toolchain.netx import (
+    Conv,
+    Cuba,
+    Delta,
+    Dense,
+    Input,
+    NetworkDescription,
+    Sigma,
+    SigmaDelta,
+    failures,
+    write_network,
+)
 from toolchain.netx.rules import overflow_warnings, worst_case_current
 from toolchain.netx.weights import effective_weights
 
@@ -39,13 +50,19 @@ def weight(*rows: list[float]) -> np.ndarray:
         ("recurrent_delay", replace(DENSE, delay=weight([1], [0]), weight_rec=DENSE.weight), "recurrent"),
         ("no_bias", replace(CONV, bias=np.array([-3])), "bias -3"),
         ("kernel_range", replace(CONV, groups=128), "128 is above 127"),
+        ("decay_range", replace(CONV, neuron=Cuba(80, np.array([4097]), 0)), "current_decay 4097 is out of 0..4096"),
+        ("threshold_exact", replace(DENSE, neuron=Cuba(np.array([1, 4096]), 0, 0)), "4096 is out of 0..4095"),
+        ("threshold_exact", replace(DENSE, neuron=SigmaDelta(1 << 19)), "524288 is out of 0..524287; scale"),
+        ("parameter_shape", replace(DENSE, neuron=Cuba(80, 0, np.zeros(3, int))), r"shape \(3,\); it takes .*, \(2,\)"),
+        ("loaded_by_lava", replace(CONV, kind="pool"), "Lava loads no pool layers"),
+        ("chain", Input("late", (1, 4, 3), Delta(1)), r"takes \(1, 4, 3\), is fed \(1, 4, 4\)"),
         ("chain", replace(CONV, input_shape=(1, 1, 4)), r"takes \(1, 1, 4\), is fed"),
         ("chain", replace(CONV, stride=(1, 1), dilation=(4, 1)), r"gives maps of shape \(1, 0, 3\)"),
         ("chain", replace(DENSE, weight=weight([2, 4, 6])), r"takes \(3,\), is fed"),
     ],
 )
 def test_refused(rule, layer, says, tmp_path):
-    shape = (1, 4, 4) if isinstance(layer, Conv) else (2,)
+    shape = (2,) if isinstance(layer, Dense) else (1, 4, 4)
     description = NetworkDescription(shape, (layer,))
     assert rule in {failure.rule for failure in failures(description)}
     with pytest.raises(NetXError, match=f"layer {layer.name}: .*{says}") as caught:
@@ -59,6 +76,23 @@ def test_keeps_the_rules():
     assert failures(NetworkDescription((2,), (DENSE, replace(DENSE, neuron=Cuba(1 << 17, 0, 0))))) == []
     assert failures(NetworkDescription((1, 4, 4), (CONV,))) == []
     assert failures(NetworkDescription((2,), ())) != []
+
+
+def test_rules_of_the_whole_network():
+    delta, sigma = Input("in", (2,), Delta(3)), replace(DENSE, neuron=Sigma(), name="out")
+    whole = NetworkDescription((2,), (delta, replace(DENSE, neuron=SigmaDelta(3)), sigma))
+    assert failures(whole) == []
+    assert [str(f) for f in failures(replace(whole, average=2))] == [
+        "layer average: Lava loads no average layer; read the neurons one by one [loaded_by_lava]"
+    ]
+    assert "3 groups do not divide the 2 neurons" in str(failures(replace(whole, average=3))[0])
+    late = replace(whole, layers=(whole.layers[1], delta))
+    assert "takes values, but is layer 1; it can only come first" in str(failures(late)[0])
+    assert "no layers" in str(failures(replace(whole, layers=(delta,)))[0])
+    heavy = replace(DENSE, weight=np.full((2, 2), 254), neuron=Cuba(80, 0, 0))
+    assert overflow_warnings(NetworkDescription((2,), (heavy, heavy))) != []
+    messages = NetworkDescription((2,), (delta, heavy, sigma))
+    assert overflow_warnings(messages) == [], "no bound on what messages may add up to"
 
 
 def test_worst_case_current_is_reached_and_never_passed():

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 from toolchain.cli.console import JsonFlag, print_json, print_table
 from toolchain.cli.recordings import NetworkArgument
+
+if TYPE_CHECKING:
+    from toolchain.netx import Layer
 
 
 def command(net: NetworkArgument, json: JsonFlag = False) -> None:
@@ -18,23 +22,12 @@ def command(net: NetworkArgument, json: JsonFlag = False) -> None:
     network = read_network(net)
     description, metadata = network.description, network.metadata
     if json:
-        layers = [
-            {
-                "name": layer.name,
-                "kind": layer.kind,
-                "shape": list(layer.shape),
-                "neurons": prod(layer.shape),
-                "weights": int(layer.weight.size),
-                "weight_range": [int(layer.weight.min()), int(layer.weight.max())],
-                "threshold": layer.neuron.threshold if layer.neuron.fires else None,
-                "current_decay": layer.neuron.current_decay,
-                "voltage_decay": layer.neuron.voltage_decay,
-            }
-            for layer in description.layers
-        ]
+        layers = [_facts(layer) for layer in description.layers]
         print_json(
             {
                 "input_shape": list(description.input_shape),
+                "takes": "values" if description.takes_values else "spikes",
+                "average": description.average,
                 "latency": description.latency,
                 "neurons": description.neurons,
                 "synapses": description.synapses,
@@ -43,23 +36,14 @@ def command(net: NetworkArgument, json: JsonFlag = False) -> None:
             }
         )
         return
-    rows = [
-        [
-            f"{layer.name} {layer.kind}",
-            "x".join(map(str, layer.shape)),
-            f"{prod(layer.shape):,}",
-            f"{layer.weight.size:,}",
-            f"{layer.weight.min()} to {layer.weight.max()}",
-            str(layer.neuron.threshold) if layer.neuron.fires else "never fires",
-            f"{layer.neuron.current_decay} / {layer.neuron.voltage_decay}",
-        ]
-        for layer in description.layers
-    ]
-    rows.append(["all", "", f"{description.neurons:,}", f"{description.synapses:,}", "", "", ""])
+    rows = [_row(_facts(layer)) for layer in description.layers]
+    if description.average is not None:
+        rows.append([f"average in {description.average} groups", str(description.average), "", "", "", "", "", ""])
+    rows.append(["all", "", f"{description.neurons:,}", "", f"{description.synapses:,}", "", "", ""])
     shape = "x".join(map(str, description.input_shape))
     print_table(
-        f"{net}: {shape} spikes a step, {description.latency} blocks",
-        ["layer", "shape", "neurons", "weights", "range", "threshold", "decay u / v"],
+        f"{net}: {shape} {'values' if description.takes_values else 'spikes'} a step, {description.latency} blocks",
+        ["layer", "shape", "neurons", "neuron", "weights", "range", "threshold", "decay u / v"],
         rows,
     )
     if metadata is None:
@@ -74,3 +58,46 @@ def command(net: NetworkArgument, json: JsonFlag = False) -> None:
         print(f"cutoff: {policy.rule} >= {policy.threshold:.6g}, scale {policy.scale:.4g}")
     else:
         print("cutoff: not calibrated yet (aoi calibrate)")
+
+
+def _facts(layer: Layer) -> dict[str, Any]:
+    """What there is to say of a layer; None where its kind has no such thing, a list where channels differ."""
+    from toolchain.netx import Cuba, Input, Sigma
+
+    neuron, weight = layer.neuron, None if isinstance(layer, Input) else layer.weight
+    decays = (neuron.current_decay, neuron.voltage_decay) if isinstance(neuron, Cuba) else (None, None)
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "shape": list(layer.shape),
+        "neurons": prod(layer.shape),
+        "neuron": type(neuron).__name__,
+        "weights": 0 if weight is None else int(weight.size),
+        "weight_range": None if weight is None else [int(weight.min()), int(weight.max())],
+        "threshold": None if isinstance(neuron, Sigma) or not neuron.fires else _plain(neuron.threshold),
+        "current_decay": _plain(decays[0]),
+        "voltage_decay": _plain(decays[1]),
+    }
+
+
+def _plain(value: Any) -> int | list[int] | None:
+    return value if value is None or isinstance(value, int) else [int(each) for each in value]
+
+
+def _row(facts: dict[str, Any]) -> list[str]:
+    def text(value: Any, missing: str = "") -> str:
+        if value is None:
+            return missing
+        return f"{min(value)} to {max(value)}" if isinstance(value, list) else str(value)
+
+    decays = [text(facts[key]) for key in ("current_decay", "voltage_decay")]
+    return [
+        f"{facts['name']} {facts['kind']}",
+        "x".join(map(str, facts["shape"])),
+        f"{facts['neurons']:,}",
+        facts["neuron"],
+        f"{facts['weights']:,}" if facts["weights"] else "",
+        text(facts["weight_range"]),
+        text(facts["threshold"], "" if facts["neuron"] == "Sigma" else "never fires"),
+        " / ".join(decays) if decays[0] else "",
+    ]

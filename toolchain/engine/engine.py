@@ -1,37 +1,62 @@
 """Executes a NetworkDescription bit for bit as stock Lava does (``Loihi2SimCfg(select_tag="fixed_pt")``).
 
-Layers run one after the other over all steps: a network without loops between layers needs no common clock. Only
-biases make the latency visible, since Lava applies them from its very first step, before any input arrives: with
-biases each layer runs one step longer than the one before it.
+Time is aligned: step t of every layer is what it makes of inputs up to and including t. Layers of a group of samples
+run one after the other over a stretch of steps, since nothing flows backwards between them. In Lava a layer behind k
+synapses has run k steps before the first input reaches it; that shows where biases are, and is part of the state that
+every sample starts from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
 
 import numpy as np
 
-from toolchain.engine.kernels import run_conv, run_dense
+from toolchain.engine import kernels
+from toolchain.engine.plan import plan_layers
+from toolchain.engine.state import State
 from toolchain.errors import DataError, NetXError
-from toolchain.netx.description import STATE_SHIFT, Conv, Layer, NetworkDescription
+from toolchain.netx.description import Conv, Input, NetworkDescription, Sigma
 from toolchain.netx.metadata import Readout
 from toolchain.netx.rules import chain_failures
 
-_CHUNK_VALUES = 1 << 25  # spikes of one layer that are held at a time
-_NONE = np.empty((0, 0, 0), np.int32)
+_BUFFER = 1 << 21  # events of one layer that a thread holds room for, where a single sample and step need no more
+_STRETCH = 64  # steps that a layer goes through before the next one does
+_GROUP = 64  # samples that run side by side in one thread
+_GROUP_STOPPING = 256  # more where a rule stops them, which Python asks step by step
+_KEEP_VALUES = 1 << 25  # values of the widest layer's traces that are held besides the result
+_NO_VALUES = np.empty(0, np.int32)
+_NO_ORDER = np.empty(0, np.int32)
+
+Batch = Callable[[np.ndarray], np.ndarray]
+"""Sample indices → what the network is fed for them, (len(indices), \\*input_shape, T)."""
+
+
+class StoppingRule(Protocol):
+    """What the engine asks of a rule (``toolchain.cutoff``): stop where the measure reaches the threshold."""
+
+    threshold: float
+
+    def begin(self, samples: int) -> Any: ...
+    def measure(self, scores: np.ndarray, step: int, memory: Any) -> tuple[np.ndarray, Any]: ...
+    def select(self, memory: Any, keep: np.ndarray) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
-    """What a layer did at each aligned step: index t depends on inputs up to and including t. Shape (N, *shape, T)."""
+    """What a layer did at each aligned step. Shape (N, *shape, T)."""
 
     name: str
-    u: np.ndarray  # int32, current
-    v: np.ndarray  # int32, voltage after the reset of the neurons that fired
-    s: np.ndarray  # uint8, spikes
+    u: np.ndarray  # int32: current; sigma of sigma-delta neurons
+    v: np.ndarray  # int32: voltage after the reset of the neurons that fired; residue
+    s: np.ndarray  # uint8 spikes, or int32 messages
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,182 +64,411 @@ class Run:
     """Result of a run over N samples."""
 
     scores: np.ndarray
-    """int64 (N, outputs, T), accumulated readout. "spikes": number of spikes of each output neuron up to and including
-    step t; "voltage": its voltage at step t in state units. Output maps are flattened in the order C, H, W."""
+    """int64 (N, outputs, T), accumulated readout. "spikes": number of spikes (sum of messages) of each output up to and
+    including step t; of a sigma output its message at step t, which is a sum already. "voltage": voltage at step t in
+    state units. Output maps are flattened in the order C, H, W."""
     spikes: np.ndarray
-    """int64 (N, layers): spikes that each layer sent."""
+    """int64 (N, layers, T): spikes (messages) that each layer sent in each step."""
     operations: np.ndarray
-    """int64 (N, layers): synaptic operations, i.e. input spikes times the weights other than 0 that each reaches."""
+    """int64 (N, layers, T): synaptic operations in each step, i.e. spikes times the weights other than 0 that each
+    reaches."""
     traces: tuple[LayerTrace, ...] = ()
 
 
-class Engine:
-    """A network ready to run. Immutable: threads may share one."""
+@dataclass(frozen=True, eq=False)
+class StoppedRun:
+    """Result of N samples each of which ran until its rule stopped it, and no further."""
 
-    def __init__(self, description: NetworkDescription) -> None:
+    step: np.ndarray  # int64 (N,): decision step 1..T
+    scores: np.ndarray  # int64 (N, outputs): accumulated readout at the decision
+    spikes: np.ndarray  # int64 (N, layers): until the decision
+    operations: np.ndarray  # int64 (N, layers): until the decision
+
+    @property
+    def prediction(self) -> np.ndarray:
+        """int64 (N,): class index; a tie goes to the smaller one."""
+        return self.scores.argmax(axis=1)
+
+
+class Engine:
+    """A network ready to run. Threads may share one; a :class:`State` belongs to one at a time."""
+
+    def __init__(self, description: NetworkDescription, *, threads: int | None = None) -> None:
+        """``threads``: at most so many run samples side by side; None: one a core. Raises NetXError."""
         broken = chain_failures(description)
         if broken:
             raise NetXError(f"the network cannot run: {broken[0]}")
         self.description = description
-        self._lead = int(any(layer.bias is not None for layer in description.layers))
-        shapes = [description.input_shape, *(layer.shape for layer in description.layers)]
-        maps = [isinstance(description.layers[0], Conv), *(isinstance(layer, Conv) for layer in description.layers)]
-        self._layers = [
-            _Plan(layer, shapes[i] if maps[i] else None, self._lead) for i, layer in enumerate(description.layers)
-        ]
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self.plans = plan_layers(description)
+        self.widest = max(prod(description.input_shape), *(plan.neurons for plan in self.plans))
+        self._leads = np.cumsum([plan.synapses is not None for plan in self.plans]).tolist()
+        self._order = _NO_ORDER
+        if isinstance(description.layers[0], Conv) and len(description.input_shape) == 3:
+            channels, height, width = description.input_shape
+            order = np.arange(prod(description.input_shape)).reshape(height, width, channels)
+            self._order = np.ascontiguousarray(order.transpose(2, 0, 1).ravel(), np.int32)
+        self._workers: SimpleQueue[_Worker] = SimpleQueue()  # idle ones
+        self._initial, self.lead_spikes, self.lead_voltage = self._lead_in()
+
+    # -- whole samples --------------------------------------------------------------------------------------------
 
     def run(self, spikes: np.ndarray, *, readout: Readout = "spikes", keep: bool = False) -> Run:
         """Runs samples from a cleared state.
 
-        ``spikes``: (N, \\*input_shape, T), 0 or 1 (any value but 0 is a spike), T from 1. ``keep``: return the traces
-        of all layers. Raises DataError for another shape.
+        ``spikes``: (N, \\*input_shape, T), any value but 0 a spike, T from 1; int32 values for a network that takes
+        values. ``keep``: return the traces of all layers. Raises DataError for another shape.
         """
-        spikes = np.asarray(spikes)
-        shape = self.description.input_shape
-        if spikes.ndim != len(shape) + 2 or spikes.shape[1:-1] != shape or not spikes.shape[-1]:
-            raise DataError(f"spikes have shape {spikes.shape}; the network takes (N, {', '.join(map(str, shape))}, T)")
-        samples, steps = len(spikes), spikes.shape[-1]
-        widest = max(prod(shape), *(prod(layer.shape) for layer in self.description.layers))
-        chunk = max(1, _CHUNK_VALUES // (widest * steps))
-        parts = [self._run(spikes[i : i + chunk], readout, keep) for i in range(0, max(samples, 1), chunk)]
-        return parts[0] if len(parts) == 1 else _join(parts)
+        spikes = self._checked(spikes, timed=True)
+        run = self._empty(len(spikes), spikes.shape[-1], keep)
+        self._run_into(run, 0, spikes, readout)
+        return run
 
-    def run_scores(
+    def run_stream(
         self,
         samples: int,
-        batch: Callable[[np.ndarray], np.ndarray],
+        batch: Batch,
         *,
         readout: Readout = "spikes",
-        chunk: int = 64,
+        chunk: int = 256,
         progress: Callable[[int], None] | None = None,
-    ) -> np.ndarray:
-        """Scores int64 (samples, outputs, T) of more samples than fit into memory at once.
+    ) -> Run:
+        """As :meth:`run`, for more samples than fit into memory: ``chunk`` of them are asked for at a time.
 
-        ``batch(indices)`` gives the spikes of those samples, (len(indices), \\*input_shape, T); ``progress(n)`` is told
-        how many samples are done.
+        ``progress(n)`` is told how many samples are done.
         """
-        parts = []
+        run: Run | None = None
         for first in range(0, samples, chunk):
             indices = np.arange(first, min(first + chunk, samples))
-            parts.append(self.run(batch(indices), readout=readout).scores)
+            spikes = self._checked(batch(indices), timed=True)
+            run = run or self._empty(samples, spikes.shape[-1], False)
+            self._run_into(run, first, spikes, readout)
             if progress is not None:
                 progress(int(indices[-1]) + 1)
-        return np.concatenate(parts) if parts else np.empty((0, self.description.outputs, 0), np.int64)
+        return run or self._empty(0, 1, False)
 
-    def _run(self, spikes: np.ndarray, readout: Readout, keep: bool) -> Run:
-        x = self._time_major(spikes)
-        sent, operations, traces = [], [], []
-        for index, plan in enumerate(self._layers):
-            last = index == len(self._layers) - 1
-            s, u, v = plan.run(x, want_u=keep, want_v=keep or (last and readout == "voltage"))
-            sent.append(s.sum(axis=(1, 2), dtype=np.int64))
-            operations.append(plan.operations(x, s))
-            first = (index + 1) * self._lead
-            if keep:
-                traces.append(LayerTrace(plan.layer.name, *(plan.natural(each[:, first:]) for each in (u, v, s))))
-            if last:
-                scores = plan.natural((v if readout == "voltage" else s)[:, first:])
-            x = s
-        scores = scores.reshape(len(spikes), self.description.outputs, spikes.shape[-1])
-        total = scores.astype(np.int64) if readout == "voltage" else scores.cumsum(axis=-1, dtype=np.int64)
-        return Run(total, np.stack(sent, axis=1), np.stack(operations, axis=1), tuple(traces))
+    def run_until(
+        self,
+        samples: int,
+        batch: Batch,
+        rule: StoppingRule,
+        *,
+        readout: Readout = "spikes",
+        chunk: int = 512,
+        progress: Callable[[int], None] | None = None,
+    ) -> StoppedRun:
+        """Runs each sample until ``rule`` stops it: what is not needed for the decisions is not computed."""
+        layers = len(self.plans)
+        result = StoppedRun(
+            np.zeros(samples, np.int64),
+            np.zeros((samples, self.description.outputs), np.int64),
+            np.zeros((samples, layers), np.int64),
+            np.zeros((samples, layers), np.int64),
+        )
+        for first in range(0, samples, chunk):
+            indices = np.arange(first, min(first + chunk, samples))
+            spikes = self._checked(batch(indices), timed=True)
 
-    def _time_major(self, spikes: np.ndarray) -> np.ndarray:
-        """(N, \\*input_shape, T) → uint8 (N, T, n), maps as (H, W, C) if a convolution comes first."""
-        if isinstance(self.description.layers[0], Conv):
-            moved = spikes.transpose(0, 4, 2, 3, 1)
-        else:
-            moved = spikes.reshape(len(spikes), prod(spikes.shape[1:-1]), -1).transpose(0, 2, 1)
-        return np.ascontiguousarray(moved != 0).view(np.uint8).reshape(*moved.shape[:2], prod(moved.shape[2:]))
+            def work(worker: _Worker, low: int, high: int, spikes: np.ndarray = spikes, first: int = first) -> None:
+                self._stop_group(worker, spikes[low:high], first + low, rule, readout, result)
 
+            self._share(len(spikes), self._group(len(spikes), _GROUP_STOPPING, 1), work)
+            if progress is not None:
+                progress(int(indices[-1]) + 1)
+        return result
 
-class _Plan:
-    """A layer in the form that the kernels take."""
+    # -- step by step ---------------------------------------------------------------------------------------------
 
-    def __init__(self, layer: Layer, maps: tuple[int, ...] | None, lead: int) -> None:
-        """``maps``: (C, H, W) of what the layer is fed if that lies as (H, W, C), otherwise None."""
-        self.layer = layer
-        self._lead = lead
-        self._neurons = prod(layer.shape)
-        neuron = layer.neuron
-        self._tail = (neuron.current_decay, neuron.voltage_decay, neuron.threshold << STATE_SHIFT)
-        bias = np.zeros(layer.weight.shape[0], np.int32) if layer.bias is None else layer.bias.astype(np.int32)
-        self._bias = np.tile(bias, self._neurons // bias.size)
-        self._recurrent = np.empty((0, 0), np.int32)
-        if isinstance(layer, Conv):
-            self._weight = np.ascontiguousarray(_by_input(layer), np.int32)
-            self._fan_out = _conv_fan_out(layer)
-        else:
-            order = slice(None) if maps is None else np.arange(prod(maps)).reshape(maps).transpose(1, 2, 0).ravel()
-            self._weight = np.ascontiguousarray(layer.weight.T[order], np.int32)
-            self._delay = np.empty((0, 0), np.uint8)
-            if layer.delay is not None:
-                self._delay = np.ascontiguousarray(np.broadcast_to(layer.delay, layer.weight.shape).T[order], np.uint8)
-            if layer.weight_rec is not None:
-                self._recurrent = np.ascontiguousarray(layer.weight_rec.T, np.int32)
-            self._fan_out = np.count_nonzero(self._weight, axis=1)
-            self._fan_out_recurrent = np.count_nonzero(self._recurrent, axis=1)
+    def start(self, samples: int = 1) -> State:
+        """State of ``samples`` samples before their first step."""
+        layers = [kernels.Arrays(*(np.repeat(array, samples, axis=0) for array in each)) for each in self._initial]
+        return State(layers)
 
-    def run(self, x: np.ndarray, *, want_u: bool, want_v: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Spikes uint8, u and v int32 (empty unless wanted), each (N, T + lead, n)."""
-        shape = (len(x), x.shape[1] + self._lead, self._neurons)
-        s = np.empty(shape, np.uint8)
-        u, v = (np.empty(shape, np.int32) if want else _NONE for want in (want_u, want_v))
-        layer = self.layer
-        if isinstance(layer, Conv):
-            run_conv(
-                x, self._lead, layer.input_shape, self._weight, layer.shape, layer.stride, layer.padding,
-                layer.dilation, self._bias, *self._tail, s, u, v,
-            )  # fmt: skip
-        else:
-            run_dense(x, self._lead, self._weight, self._delay, self._recurrent, self._bias, *self._tail, s, u, v)
-        return s, u, v
+    def step(self, state: State, spikes: np.ndarray, *, readout: Readout = "spikes") -> np.ndarray:
+        """One timestep of all samples of ``state``, which it changes.
 
-    def operations(self, x: np.ndarray, s: np.ndarray) -> np.ndarray:
-        """int64 (N,): synaptic operations that the layer's input and its own spikes cause."""
-        total = x.sum(axis=1, dtype=np.int64) @ self._fan_out
-        if self._recurrent.size:
-            total += s[:, :-1].sum(axis=1, dtype=np.int64) @ self._fan_out_recurrent
+        ``spikes`` (samples, \\*input_shape) → what each output neuron sends, (samples, neurons) uint8 or int32 for
+        messages, or its voltage, int32. Maps are flattened in the order C, H, W.
+        """
+        spikes = self._checked(spikes, timed=False)
+        if len(spikes) != state.samples:
+            raise DataError(f"spikes of {len(spikes)} samples; the state holds {state.samples}")
+        with self._worker() as worker:
+            worker.load(np.ascontiguousarray(spikes[..., None]))
+            part = worker.advance(state, np.arange(state.samples), 0, 1, readout)
+        return part.sent[:, 0]
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _checked(self, spikes: np.ndarray, *, timed: bool) -> np.ndarray:
+        """Contiguous uint8 spikes or int32 values. Raises DataError."""
+        spikes = np.asarray(spikes)
+        shape = self.description.input_shape
+        inner = spikes.shape[1:-1] if timed else spikes.shape[1:]
+        if spikes.ndim != len(shape) + 1 + timed or inner != shape or (timed and not spikes.shape[-1]):
+            wanted = ", ".join(map(str, ("N", *shape, *(("T",) * timed))))
+            raise DataError(f"spikes have shape {spikes.shape}; the network takes ({wanted})")
+        first = self.description.layers[0]
+        if isinstance(first, Input):
+            low, high = first.limits
+            if spikes.dtype.kind not in "iub":
+                raise DataError(f"values have type {spikes.dtype}; the network takes whole numbers {low}..{high}")
+            if spikes.size and (spikes.min() < low or spikes.max() > high):
+                raise DataError(f"values lie within {spikes.min()}..{spikes.max()}; the network takes {low}..{high}")
+            return np.ascontiguousarray(spikes, np.int32)
+        if spikes.dtype not in (np.bool_, np.uint8):
+            spikes = spikes != 0
+        return np.ascontiguousarray(spikes).view(np.uint8)
+
+    def _empty(self, samples: int, steps: int, keep: bool) -> Run:
+        counts = (samples, len(self.plans), steps)
+        traces = tuple(
+            LayerTrace(
+                plan.layer.name,
+                np.empty((samples, *plan.layer.shape, steps), np.int32),
+                np.empty((samples, *plan.layer.shape, steps), np.int32),
+                np.empty((samples, *plan.layer.shape, steps), plan.sends),
+            )
+            for plan in self.plans
+        )
+        scores = np.empty((samples, self.description.outputs, steps), np.int64)
+        return Run(scores, np.empty(counts, np.int64), np.empty(counts, np.int64), traces if keep else ())
+
+    def _run_into(self, run: Run, first: int, spikes: np.ndarray, readout: Readout) -> None:
+        """Runs ``spikes`` as the samples ``first`` and following of ``run``."""
+        steps = spikes.shape[-1]
+        stretch = steps if run.traces else min(steps, _STRETCH)
+
+        def work(worker: _Worker, low: int, high: int) -> None:
+            state = worker.fresh(high - low)
+            worker.load(spikes[low:high])
+            rows = slice(first + low, first + high)
+            slots = np.arange(high - low)
+            for begin in range(0, steps, stretch):
+                size = min(stretch, steps - begin)
+                part = worker.advance(state, slots, begin, size, readout, keep=bool(run.traces))
+                when = slice(begin, begin + size)
+                run.scores[rows, :, when] = self._outputs(part.sent).transpose(0, 2, 1)
+                run.spikes[rows, :, when] = part.spikes
+                run.operations[rows, :, when] = part.operations
+                for trace, plan, kept in zip(run.traces, self.plans, part.traces, strict=False):
+                    trace.u[rows], trace.v[rows], trace.s[rows] = (plan.natural(each) for each in kept)
+            if self._accumulates(readout):
+                np.cumsum(run.scores[rows], axis=-1, out=run.scores[rows])
+
+        group = self._group(len(spikes), _GROUP, stretch)
+        if run.traces:
+            group = max(1, min(group, _KEEP_VALUES // (self.widest * steps)))
+        self._share(len(spikes), group, work)
+
+    def _stop_group(
+        self, worker: _Worker, spikes: np.ndarray, first: int, rule: StoppingRule, readout: Readout, result: StoppedRun
+    ) -> None:
+        steps = spikes.shape[-1]
+        state = worker.fresh(len(spikes))
+        worker.load(spikes)
+        active = np.arange(len(spikes))
+        memory = rule.begin(len(spikes))
+        scores = np.zeros((len(spikes), self.description.outputs), np.int64)
+        accumulates = self._accumulates(readout)
+        begin = 0
+        while len(active):
+            size = min(1 if len(active) >= 128 else 2 if len(active) >= 32 else 4, steps - begin)
+            part = worker.advance(state, active, begin, size, readout)
+            outputs = self._outputs(part.sent)
+            within = np.arange(len(active))  # row in ``part`` of those that still run
+            for t in range(size):
+                scores = scores + outputs[within, t] if accumulates else outputs[within, t].astype(np.int64)
+                rows = first + active
+                result.spikes[rows] += part.spikes[within, :, t]
+                result.operations[rows] += part.operations[within, :, t]
+                measure, memory = rule.measure(scores, begin + t + 1, memory)
+                stops = measure >= rule.threshold if begin + t + 1 < steps else np.ones(len(active), bool)
+                if stops.any():
+                    result.step[rows[stops]] = begin + t + 1
+                    result.scores[rows[stops]] = scores[stops]
+                    memory = rule.select(memory, ~stops)
+                    active, within, scores = active[~stops], within[~stops], scores[~stops]
+                    if not len(active):
+                        return
+            begin += size
+
+    def _accumulates(self, readout: Readout) -> bool:
+        return readout == "spikes" and not isinstance(self.description.layers[-1].neuron, Sigma)
+
+    def _outputs(self, sent: np.ndarray) -> np.ndarray:
+        """(N, T, neurons) → (N, T, outputs)."""
+        groups = self.description.average
+        if groups is None:
+            return sent
+        total: np.ndarray = sent.reshape(*sent.shape[:2], groups, -1).sum(axis=-1, dtype=np.int64)
         return total
 
-    def natural(self, values: np.ndarray) -> np.ndarray:
-        """(N, T, n) → (N, \\*shape, T)."""
-        if isinstance(self.layer, Conv):
-            channels, height, width = self.layer.shape
-            moved = values.reshape(*values.shape[:2], height, width, channels).transpose(0, 4, 2, 3, 1)
+    def _group(self, samples: int, largest: int, stretch: int) -> int:
+        """Samples that one thread runs side by side: few enough for its buffers, and for all threads to have some."""
+        room = max(1, _BUFFER // (self.widest * stretch))
+        return max(1, min(largest, room, -(-samples // self.threads)))
+
+    def _share(self, samples: int, group: int, work: Callable[[_Worker, int, int], None]) -> None:
+        """Calls ``work(worker, low, high)`` for groups of samples, on all threads."""
+
+        def one(low: int) -> None:
+            with self._worker() as worker:
+                work(worker, low, min(low + group, samples))
+
+        begins = range(0, samples, group)
+        if self.threads == 1 or len(begins) <= 1:
+            for low in begins:
+                one(low)
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            futures: list[Future[None]] = [pool.submit(one, low) for low in begins]
+            try:
+                for future in futures:
+                    future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    @contextmanager
+    def _worker(self) -> Iterator[_Worker]:
+        try:
+            worker = self._workers.get_nowait()
+        except Empty:
+            worker = _Worker(self)
+        try:
+            yield worker
+        except BaseException:
+            raise  # it may be half way through a step: not used again
         else:
-            moved = values.transpose(0, 2, 1)
-        return np.ascontiguousarray(moved)
+            self._workers.put(worker)
+
+    def _lead_in(self) -> tuple[list[kernels.Arrays], np.ndarray, np.ndarray]:
+        """State at the first aligned step, of one sample; spikes and voltages (L, neurons) that the output layer sends
+        in Lava's first L steps."""
+        worker = _Worker(self)
+        arrays = [plan.arrays(1) for plan in self.plans]
+        x = kernels.Events(np.empty(0, np.int32), _NO_VALUES, np.zeros(1, np.int64), False)
+        for n, (plan, lead) in enumerate(zip(self.plans, self._leads, strict=True)):
+            if plan.synapses is None:
+                x = kernels.Events(x.at, np.zeros(int(plan.graded), np.int32), x.first, False)
+                continue
+            # Nothing in the first step, then what the layer before sent in its lead.
+            fed = kernels.Events(x.at, x.value, np.concatenate([np.zeros(1, np.int64), x.first]), False)
+            rows = kernels.Rows(np.zeros(lead, np.int64), np.arange(lead), np.arange(lead), True)
+            trace = plan.trace(lead, u=False, v=True, s=True)
+            x = plan.events(lead)
+            kernels.run_layer(
+                fed, rows, plan.synapses, plan.own_neuron(), arrays[n], worker.scratch[n], x, np.zeros(lead, np.int64),
+                trace,
+            )  # fmt: skip
+        return arrays, self._flat(trace.s[None])[0], self._flat(trace.v[None])[0]
+
+    def _flat(self, sent: np.ndarray) -> np.ndarray:
+        """(N, T, n) of the last layer in the order C, H, W."""
+        maps = self.plans[-1].maps
+        if maps is None:
+            return sent
+        channels, height, width = maps
+        moved = sent.reshape(*sent.shape[:2], height, width, channels).transpose(0, 1, 4, 2, 3)
+        return np.ascontiguousarray(moved).reshape(sent.shape)
 
 
-def _by_input(conv: Conv) -> np.ndarray:
-    """Kernels (C_out, C / groups, kH, kW) → (C, kH, kW, C_out / groups)."""
-    out, inputs, height, width = conv.weight.shape
-    grouped = conv.weight.reshape(conv.groups, out // conv.groups, inputs, height, width)
-    return grouped.transpose(0, 2, 3, 4, 1).reshape(conv.groups * inputs, height, width, out // conv.groups)
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A stretch of steps of some samples."""
+
+    sent: np.ndarray  # (N, T, neurons): what the output layer sends, or its voltage
+    spikes: np.ndarray  # int64 (N, layers, T)
+    operations: np.ndarray  # int64 (N, layers, T)
+    traces: list[kernels.Trace]
 
 
-def _conv_fan_out(conv: Conv) -> np.ndarray:
-    """int64 (H * W * C,): weights other than 0 that a spike of each input pixel reaches, padding and stride counted."""
-    reach = []  # (n, k): does kernel row k of some output lie on input row n?
-    for axis in (0, 1):
-        size, kernel = conv.input_shape[1 + axis], conv.weight.shape[2 + axis]
-        at = np.arange(size)[:, None] + conv.padding[axis] - np.arange(kernel) * conv.dilation[axis]
-        limit = conv.shape[1 + axis] * conv.stride[axis]
-        reach.append(((at >= 0) & (at % conv.stride[axis] == 0) & (at < limit)).astype(np.int64))
-    nonzero = np.count_nonzero(_by_input(conv), axis=3)
-    return np.einsum("yp,xq,cpq->yxc", *reach, nonzero).ravel()
+class _Worker:
+    """Buffers of one thread, and the way through the layers."""
 
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.scratch = [plan.scratch() for plan in engine.plans]
+        self.neurons = [plan.own_neuron() for plan in engine.plans]
+        self.out: list[kernels.Events] = []
+        self._rows = 0
+        self._state: State | None = None
+        self._at = np.empty(0, np.int32)
+        self._inverts = not engine.plans[0].depth  # a delayed layer has no sum of all inputs to subtract from
+        self._source: Any = None  # Events, or int32 values (N, T, n)
+        self._steps = 0
 
-def _join(parts: list[Run]) -> Run:
-    def cat(arrays: Any) -> np.ndarray:
-        return np.concatenate(list(arrays))
+    def fresh(self, samples: int) -> State:
+        """A state before the first step; the one given before is gone."""
+        if self._state is None or self._state.samples != samples:
+            self._state = self.engine.start(samples)
+        else:
+            for layer, initial in zip(self._state.layers, self.engine._initial, strict=True):
+                for array, first in zip(layer, initial, strict=True):
+                    array[...] = first
+            self._state.clock = 0
+        return self._state
 
-    traces = tuple(
-        LayerTrace(group[0].name, cat(g.u for g in group), cat(g.v for g in group), cat(g.s for g in group))
-        for group in zip(*(part.traces for part in parts), strict=True)
-    )
-    return Run(
-        cat(part.scores for part in parts), cat(part.spikes for part in parts), cat(part.operations for part in parts),
-        traces,
-    )  # fmt: skip
+    def load(self, spikes: np.ndarray) -> None:
+        """Takes what samples are fed, (N, *input_shape, T)."""
+        samples, steps = len(spikes), spikes.shape[-1]
+        inputs = prod(spikes.shape[1:-1])
+        self._steps = steps
+        if self.engine.description.takes_values:
+            maps = self.engine.plans[0].maps
+            moved = spikes.transpose(0, 4, 2, 3, 1) if maps else spikes.transpose(0, 2, 1)
+            self._source = np.ascontiguousarray(moved).reshape(samples, steps, inputs)
+            return
+        flat = spikes.reshape(-1)
+        if flat.size % 8 or flat.ctypes.data % 8:
+            flat = np.concatenate([flat, np.zeros(-flat.size % 8, np.uint8)])
+        words = flat.view(np.uint64)
+        found = kernels.count_events(words)
+        inverted = self._inverts and 2 * found > spikes.size
+        if inverted:
+            found = spikes.size - found
+        if found > self._at.size:
+            self._at = np.empty(found * 5 // 4, np.int32)
+        first = np.empty(samples * steps + 1, np.int64)
+        kernels.find_events(words, samples, inputs, steps, inverted, self.engine._order, self._at, first)
+        self._source = kernels.Events(self._at, _NO_VALUES, first, inverted)
+
+    def advance(
+        self, state: State, slots: np.ndarray, begin: int, steps: int, readout: Readout, *, keep: bool = False
+    ) -> _Part:
+        """Runs the samples ``slots`` of ``state`` through the steps ``begin``.. of what was loaded for them."""
+        engine = self.engine
+        samples, layers = len(slots), len(engine.plans)
+        count = samples * steps
+        if count > self._rows:
+            self.out = [plan.events(count) for plan in engine.plans]
+            self._rows = count
+        spikes = np.empty((samples, layers, steps), np.int64)
+        operations = np.zeros((samples, layers, steps), np.int64)
+        counted = np.empty(count, np.int64)
+        slot = np.repeat(slots, steps) if steps > 1 else slots
+        step = np.arange(count) % steps
+        own = np.arange(count)
+        x, source = self._source, slot * self._steps + (begin + step)
+        traces = []
+        for n, plan in enumerate(engine.plans):
+            last = n == layers - 1
+            trace = plan.trace(
+                count, u=keep, v=keep or (last and readout == "voltage"), s=keep or (last and readout == "spikes")
+            )
+            traces.append(trace)
+            out, arrays, neuron, scratch = self.out[n], state.layers[n], self.neurons[n], self.scratch[n]
+            ascending = n > 0 or not engine._order.size
+            rows = kernels.Rows(slot, source, step + (state.clock + engine._leads[n]), ascending)
+            if plan.synapses is None:
+                kernels.run_input(x[slot, begin + step], rows, neuron, arrays, scratch, out, trace)
+            else:
+                kernels.run_layer(x, rows, plan.synapses, neuron, arrays, scratch, out, counted, trace)
+                operations[:, n] = counted.reshape(samples, steps)
+            spikes[:, n] = (out.first[1 : count + 1] - out.first[:count]).reshape(samples, steps)
+            x, source = out, own
+        state.clock += steps
+        sent = (traces[-1].v if readout == "voltage" else traces[-1].s).reshape(samples, steps, -1)
+        kept = [kernels.Trace(*(each.reshape(samples, steps, -1) for each in trace)) for trace in traces if keep]
+        return _Part(engine._flat(sent), spikes, operations, kept)

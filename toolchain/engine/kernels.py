@@ -1,162 +1,699 @@
-"""The inner loops: spikes scatter weights, neurons step, in the integers of Lava's fixed-point models.
+"""The inner loops, in the integers of Lava's fixed-point models.
 
-Arrays are time-major: spikes uint8 (samples, steps, neurons); maps lie as (H, W, C), so that a spike of a convolution
-adds contiguous rows. A layer runs ``lead`` steps (0 or 1) before its first input arrives.
+Work is proportional to spikes. Between layers travel *events*: for each sample and step (a row) the ascending indices
+of the neurons that sent something. Maps lie as (H, W, C), so that a spike of a convolution adds contiguous runs.
+Accumulators have 16 bits where no input whatever can overflow them, otherwise 32.
+
+All in one file: numba's cache looks at this file's time stamp alone.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.extending import intrinsic, overload
 
-_STATE = 1 << 23
-_CONV_MASK = (1 << 24) - 1
+_HALF = 1 << 23
+_MASK24 = (1 << 24) - 1
+_SMALL = 1 << 19  # states below need no 64 bits to decay: 2**19 * 4096 = 2**31
+_BYTES = np.uint64(0x7F7F7F7F7F7F7F7F)
+
+
+class Events(NamedTuple):
+    """Row r holds ``at[first[r]:first[r + 1]]``."""
+
+    at: np.ndarray  # int32; ascending within a row, but for the input of a convolution
+    value: np.ndarray  # int32: messages of graded spikes; empty for spikes of 1
+    first: np.ndarray  # int64 (rows + 1,)
+    inverted: bool  # these are the neurons that did not spike: fewer, where most did
+
+
+class Rows(NamedTuple):
+    """The samples and steps to run, int64 (rows,) each."""
+
+    slot: np.ndarray  # row of the sample's state in :class:`Arrays`
+    source: np.ndarray  # row of what the layer is fed
+    clock: np.ndarray  # steps that ran before
+    ascending: bool  # so are the indices within the rows of what the layer is fed
+
+
+class DenseSynapses(NamedTuple):
+    weight: np.ndarray  # int8 or int16 (in, out)
+    total: np.ndarray  # int32 (out,): sum of all rows
+    delay: np.ndarray  # uint8 (in, out), (in, 1), or (0, 0) for none
+    recurrent: np.ndarray  # as weight, (out, out), or (0, 0)
+    fan_out: np.ndarray  # int64 (in,): weights other than 0
+    fan_out_recurrent: np.ndarray  # int64 (out,) or (0,)
+    lift: int  # bits by which Lava holds the weights shifted up: sums of graded spikes wrap at 32 - lift
+
+
+class ConvSynapses(NamedTuple):
+    """Taps of a kernel row lie in runs: what an input column reaches side by side is added in one go."""
+
+    weight: np.ndarray  # int8 or int16, flat: (C, kH, slot, C_out / groups)
+    channels: int  # C
+    width: int  # W
+    kernel: tuple[int, int]
+    group_in: int
+    group_out: int
+    out_channels: int
+    out_width: int
+    wraps: bool  # the sum may leave 24 bits, in which Lava keeps it; what left 32 bits before counts as 0
+    row_first: np.ndarray  # int32 (H + 1,): runs of input row y are row_first[y]..row_first[y + 1]
+    row_runs: np.ndarray  # int32 (n, 2): kernel row, output row
+    column_first: np.ndarray  # int32 (W + 1,)
+    column_runs: np.ndarray  # int32 (n, 3): slot, output column, taps
+    fan_out: np.ndarray  # int64 (H * W * C,)
+    total: np.ndarray  # int32 (H' * W' * C_out,): what arrives if all inputs spike
+
+
+class Cuba(NamedTuple):
+    """Parameters are int32: one number, or an array with one a neuron."""
+
+    current_keep: Any  # 4096 - current_decay
+    voltage_keep: Any
+    threshold: Any  # state units
+    bias: Any  # state units
+    shift: int  # from what arrives to state units: 6, and 1 more where weights are held halved
+
+
+class Delta(NamedTuple):
+    threshold: int  # << (spike_exp + state_exp)
+    input_shift: int  # spike_exp + state_exp
+    state_exp: int
+
+
+class SigmaDelta(NamedTuple):
+    threshold: int
+    state_exp: int
+    bias: Any
+
+
+class Sigma(NamedTuple):
+    bias: int  # unused: a tuple without fields has no type
+
+
+class Arrays(NamedTuple):
+    """State of one layer, a row a sample."""
+
+    u: np.ndarray  # int32 (samples, n): current, or sigma
+    v: np.ndarray  # int32: voltage, or residue
+    act: np.ndarray  # int32: activation of sigma-delta neurons, or (0, 0)
+    peak: np.ndarray  # int32 (samples,): no |u| or |v| has a higher bit
+    ring: np.ndarray  # what arrives in this and the next steps (samples, depth, n), or (0, 0, 0) without delays
+    recent: np.ndarray  # int32: what a recurrent layer sent in the last step (samples, n), otherwise (0, 0)
+
+
+class Scratch(NamedTuple):
+    """Of one thread."""
+
+    a: np.ndarray  # int16, int32 or int64 (rows, n): what reaches the layer in the next so many rows
+    fired: np.ndarray  # uint8, n rounded up to 8
+    fired_words: np.ndarray  # the same as uint64
+    listed: np.ndarray  # int32 (max(in, n),)
+
+
+class Trace(NamedTuple):
+    """(rows, n) each, or (0, 0) where not wanted."""
+
+    u: np.ndarray  # int32
+    v: np.ndarray  # int32
+    s: np.ndarray  # uint8, or int32 for graded spikes
+
+
+def _is(kind: Any, *classes: type) -> bool:
+    return isinstance(kind, types.BaseNamedTuple) and kind.instance_class in classes
+
+
+def _each(parameter: Any, j: int) -> Any: ...
+
+
+@overload(_each, strict=False)
+def _each_of(parameter: Any, j: int) -> Any:
+    if isinstance(parameter, types.Array):
+        return lambda parameter, j: parameter[j]
+    return lambda parameter, j: np.int32(parameter)
+
+
+# -- events -------------------------------------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True)
-def _step(
-    a: np.ndarray,
-    u: np.ndarray,
-    v: np.ndarray,
-    bias: np.ndarray,
-    current_decay: int,
-    voltage_decay: int,
-    threshold: int,
-    s: np.ndarray,
+def count_events(words: np.ndarray) -> int:
+    """Number of bytes but 0 in ``words`` (uint64)."""
+    found = 0
+    for w in range(words.size):
+        found += np.int64(((_marks(words[w]) >> np.uint64(7)) * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return found
+
+
+@njit
+def _marks(word: Any) -> Any:
+    """0x80 for each byte but 0, otherwise 0."""
+    return (((word & _BYTES) + _BYTES) | word) & ~_BYTES
+
+
+@njit(cache=True, nogil=True)
+def find_events(
+    words: np.ndarray, samples: int, inputs: int, steps: int, inverted: bool, order: np.ndarray, at: Any, first: Any
 ) -> None:
-    """One step of all neurons of a layer (``PyLifModelBitAcc``); ``a``, ``u``, ``v`` int32, ``s`` uint8: (n,)."""
+    """Sorts the spikes of samples by sample and step.
+
+    ``words`` uint64: the bytes of (samples, inputs, steps), any but 0 a spike; the last may be longer than that.
+    ``inverted``: looks for what is silent instead. ``order`` int32 (inputs,): new index of each input, or empty. Fills
+    ``at`` and ``first`` of :class:`Events`, rows being samples * steps.
+    """
+    row = np.empty(at.size, np.uint32)
+    index = np.empty(at.size, np.uint32)
+    first[:] = 0
+    size = np.int64(inputs) * steps
+    end = samples * size
+    k = 0
+    sample = 0
+    begin = np.int64(0)
+    for w in range(words.size):
+        marks = _marks(words[w])
+        if inverted:
+            marks = ~(marks | _BYTES)
+        while marks:
+            place = np.int64(w) * 8 + np.int64(trailing_zeros(marks) >> 3)
+            marks &= marks - np.uint64(1)
+            if place >= end:
+                break
+            while place >= begin + size:
+                sample += 1
+                begin += size
+            within = np.uint32(place - begin)
+            i = within // np.uint32(steps)
+            r = np.uint32(sample * steps + (within - i * np.uint32(steps)))
+            row[k] = r
+            index[k] = i
+            first[r + 1] += 1
+            k += 1
+    for r in range(first.size - 1):
+        first[r + 1] += first[r]
+    fill = first.copy()
+    reorder = order.size > 0
+    for m in range(k):
+        r = row[m]
+        at[fill[r]] = order[index[m]] if reorder else np.int32(index[m])
+        fill[r] += 1
+
+
+@njit
+def _list_fired(words: Any, at: Any, k: int) -> int:
+    """Appends the indices of bytes that are 1 to ``at`` from ``k`` on and clears the words; returns the new end."""
+    for w in range(words.size):
+        word = words[w]
+        if word:
+            words[w] = np.uint64(0)
+            while word:
+                at[k] = np.int32(w * 8 + np.int64(trailing_zeros(word) >> 3))
+                k += 1
+                word &= word - np.uint64(1)
+    return k
+
+
+# -- synapses: what arrives at a layer ----------------------------------------------------------------------------
+
+
+@njit(nogil=True)
+def _add_rows(a: Any, weight: Any, at: Any, low: int, high: int) -> None:
+    """``a += weight[at[low:high]].sum(axis=0)``, eight rows at a time."""
+    k = low
+    while k + 8 <= high:
+        r0, r1, r2, r3 = np.uint64(at[k]), np.uint64(at[k + 1]), np.uint64(at[k + 2]), np.uint64(at[k + 3])
+        r4, r5, r6, r7 = np.uint64(at[k + 4]), np.uint64(at[k + 5]), np.uint64(at[k + 6]), np.uint64(at[k + 7])
+        for j in range(a.size):
+            a[j] = (
+                a[j] + weight[r0, j] + weight[r1, j] + weight[r2, j] + weight[r3, j]
+                + weight[r4, j] + weight[r5, j] + weight[r6, j] + weight[r7, j]
+            )  # fmt: skip
+        k += 8
+    while k < high:
+        r0 = np.uint64(at[k])
+        for j in range(a.size):
+            a[j] = a[j] + weight[r0, j]
+        k += 1
+
+
+def _lanes(lanes: int, operation: str) -> Any:
+    """``a[i:i + lanes] += weight[j:j + lanes]``, or ``-=``, as one vector instruction or two.
+
+    Runs of a convolution are short: the compiler's own loops would spend their time on whether arrays overlap.
+    """
+
+    @intrinsic
+    def add(context: Any, a: Any, i: Any, weight: Any, j: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            vectors = []
+            for kind, array, index in ((a, values[0], values[1]), (weight, values[2], values[3])):
+                item = context.get_data_type(kind.dtype)
+                start = builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+                place = builder.bitcast(start, ir.PointerType(ir.VectorType(item, lanes)))
+                vectors.append((place, builder.load(place, align=kind.dtype.bitwidth // 8), kind.dtype.bitwidth))
+            (place, sums, wide), (_, added, narrow) = vectors
+            if narrow < wide:
+                added = builder.sext(added, sums.type)
+            builder.store(getattr(builder, operation)(sums, added), place, align=wide // 8)
+            return context.get_dummy_value()
+
+        return types.void(a, types.int64, weight, types.int64), generate
+
+    return add
+
+
+_add16, _add8 = _lanes(16, "add"), _lanes(8, "add")
+_subtract16, _subtract8 = _lanes(16, "sub"), _lanes(8, "sub")
+
+
+@njit
+def _add_run(a: Any, i: int, weight: Any, j: int, length: int) -> None:
+    """``a[i:i + length] += weight[j:j + length]``."""
+    end = i + length
+    while i + 16 <= end:
+        _add16(a, i, weight, j)
+        i += 16
+        j += 16
+    if i + 8 <= end:
+        _add8(a, i, weight, j)
+        i += 8
+        j += 8
+    while i < end:
+        a[i] = a[i] + weight[j]
+        i += 1
+        j += 1
+
+
+@njit
+def _subtract_run(a: Any, i: int, weight: Any, j: int, length: int) -> None:
+    end = i + length
+    while i + 16 <= end:
+        _subtract16(a, i, weight, j)
+        i += 16
+        j += 16
+    if i + 8 <= end:
+        _subtract8(a, i, weight, j)
+        i += 8
+        j += 8
+    while i < end:
+        a[i] = a[i] - weight[j]
+        i += 1
+        j += 1
+
+
+@njit
+def _list_silent(at: Any, low: int, high: int, inputs: int, listed: Any) -> int:
+    """Writes the indices below ``inputs`` that are not in ``at[low:high]``, which ascends, to ``listed``; returns how
+    many."""
+    missing = 0
+    expected = np.int32(0)
+    for k in range(low, high + 1):
+        stop = at[k] if k < high else np.int32(inputs)
+        while expected < stop:
+            listed[missing] = expected
+            missing += 1
+            expected += np.int32(1)
+        expected = np.int32(stop + 1)
+    return missing
+
+
+@njit(nogil=True)
+def _subtract_rows(a: Any, weight: Any, at: Any, low: int, high: int) -> None:
+    for k in range(low, high):
+        row = np.uint64(at[k])
+        for j in range(a.size):
+            a[j] = a[j] - weight[row, j]
+
+
+def _collect(
+    synapses: Any, x: Any, rows: Any, arrays: Any, scratch: Any, begin: int, end: int, operations: Any
+) -> None: ...  # fmt: skip
+
+
+@overload(_collect, strict=False)
+def _collect_of(
+    synapses: Any, x: Any, rows: Any, arrays: Any, scratch: Any, begin: int, end: int, operations: Any
+) -> Any:  # fmt: skip
+    if _is(synapses, DenseSynapses):
+        return _collect_dense
+    return _collect_conv if _is(synapses, ConvSynapses) else None
+
+
+def _collect_dense(
+    synapses: Any, x: Any, rows: Any, arrays: Any, scratch: Any, begin: int, end: int, operations: Any
+) -> None:  # fmt: skip
+    """Adds up in ``scratch.a`` what reaches a dense layer in the rows ``begin`` to ``end``."""
+    weight, recurrent, fan_out, lift = synapses.weight, synapses.recurrent, synapses.fan_out, synapses.lift
+    fan_out_recurrent, total, delay = synapses.fan_out_recurrent, synapses.total, synapses.delay
+    at, value, first = x.at, x.value, x.first
+    graded = value.size > 0
+    ring, recent, listed = arrays.ring, arrays.recent, scratch.listed
+    inputs, outputs = weight.shape
+    all_fan_out = fan_out.sum()
+    depth = ring.shape[1]
+    for row in range(begin, end):
+        a, slot, source = scratch.a[row - begin], rows.slot[row], rows.source[row]
+        low, high = first[source], first[source + 1]
+        count = np.int64(0)
+        for k in range(low, high):
+            count += fan_out[np.uint32(at[k])]
+        if delay.size:
+            now = rows.clock[row] % depth
+            for k in range(low, high):
+                i = np.uint32(at[k])
+                message = value[k] if graded else np.int32(1)
+                for j in range(outputs):
+                    when = (now + delay[i, j % delay.shape[1]]) % depth
+                    product = np.int32(np.int32(weight[i, j] * message) << lift)
+                    ring[slot, when, j] = ring[slot, when, j] + (product >> lift)
+            for j in range(outputs):
+                a[j] = ring[slot, now, j]
+                ring[slot, now, j] = 0
+        elif graded:
+            for k in range(low, high):
+                i = np.uint32(at[k])
+                message = value[k]
+                for j in range(outputs):
+                    a[j] = a[j] + weight[i, j] * message
+            for j in range(outputs):
+                a[j] = np.int32(np.int32(a[j]) << lift) >> lift
+        elif x.inverted:
+            for j in range(outputs):
+                a[j] = total[j]
+            _subtract_rows(a, weight, at, low, high)
+            count = all_fan_out - count
+        elif 2 * (high - low) > inputs:
+            for j in range(outputs):
+                a[j] = total[j]
+            _subtract_rows(a, weight, listed, 0, _list_silent(at, low, high, inputs, listed))
+        else:
+            _add_rows(a, weight, at, low, high)
+        if recurrent.size:
+            own = 0
+            for j in range(outputs):
+                if recent[slot, j]:
+                    listed[own] = j
+                    count += fan_out_recurrent[j]
+                    own += 1
+            if graded:
+                for j in range(outputs):
+                    back = np.int32(0)
+                    for k in range(own):
+                        back = np.int32(back + recurrent[listed[k], j] * recent[slot, listed[k]])
+                    a[j] = a[j] + (np.int32(back << lift) >> lift)
+            else:
+                _add_rows(a, recurrent, listed, 0, own)
+        operations[row] = count
+
+
+def _collect_conv(
+    synapses: Any, x: Any, rows: Any, arrays: Any, scratch: Any, begin: int, end: int, operations: Any
+) -> None:  # fmt: skip
+    """Adds up in ``scratch.a`` what reaches a convolution in the rows ``begin`` to ``end``."""
+    weight, fan_out = synapses.weight, synapses.fan_out
+    column_first, column_runs = synapses.column_first, synapses.column_runs
+    row_first, row_runs = synapses.row_first, synapses.row_runs
+    channels, width = np.uint32(synapses.channels), np.uint32(synapses.width)
+    kernel_height, kernel_width = synapses.kernel
+    group_in, group_out = synapses.group_in, synapses.group_out
+    out_channels, out_width = synapses.out_channels, synapses.out_width
+    value, first, total = x.value, x.first, synapses.total
+    graded = value.size > 0
+    inputs, all_fan_out = fan_out.size, fan_out.sum()
+    for row in range(begin, end):
+        a, fed = scratch.a[row - begin], rows.source[row]
+        low, high = first[fed], first[fed + 1]
+        at = x.at
+        silent = x.inverted
+        if not silent and not graded and 2 * (high - low) > inputs and rows.ascending:
+            low, high = 0, _list_silent(at, low, high, inputs, scratch.listed)
+            at = scratch.listed
+            silent = True
+        if silent:
+            for j in range(a.size):
+                a[j] = total[j]
+        count = np.int64(0)
+        start = np.uint32(0)
+        y = z = np.uint32(0)
+        for k in range(low, high):
+            i = np.uint32(at[k])
+            count += fan_out[i]
+            if np.uint32(i - start) >= channels:  # another pixel than the last one, or below it
+                pixel = np.uint32(i // channels)
+                start = np.uint32(pixel * channels)
+                y = np.uint32(pixel // width)
+                z = np.uint32(pixel - y * width)
+            c = np.int64(i - start)
+            offset = np.int64(0) if group_in == channels else c // group_in * group_out
+            message = value[k] if graded else np.int32(1)
+            for m in range(column_first[z], column_first[z + 1]):
+                left = (c * kernel_height * kernel_width + column_runs[m, 0]) * group_out
+                right = column_runs[m, 1] * out_channels + offset
+                length = column_runs[m, 2] * group_out
+                for r in range(row_first[y], row_first[y + 1]):
+                    source = left + row_runs[r, 0] * kernel_width * group_out
+                    target = right + row_runs[r, 1] * out_width * out_channels
+                    if graded:
+                        for j in range(length):
+                            a[target + j] = a[target + j] + weight[source + j] * message
+                    elif silent:
+                        _subtract_run(a, target, weight, source, length)
+                    else:
+                        _add_run(a, target, weight, source, length)
+        if synapses.wraps:
+            for j in range(a.size):
+                held = np.int64(a[j])
+                if abs(held) >= 1 << 31:
+                    held = np.int64(0)
+                a[j] = ((held + _HALF) & _MASK24) - _HALF
+        operations[row] = all_fan_out - count if silent else count
+
+
+# -- neurons: what a layer makes of it ----------------------------------------------------------------------------
+
+
+def _respond(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> None: ...
+
+
+@overload(_respond, strict=False)
+def _respond_of(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> Any:
+    for kind, function in ((Cuba, _respond_cuba), (SigmaDelta, _respond_sigma_delta), (Delta, _respond_delta)):
+        if _is(neuron, kind):
+            return function
+    return _respond_sigma if _is(neuron, Sigma) else None
+
+
+def _respond_cuba(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> None:
+    """A step of all neurons (``PyLifModelBitAcc``) for each of the rows ``begin`` to ``end``; empties ``scratch.a`` and
+    appends the spikes to ``out``."""
+    current_keep, voltage_keep = neuron.current_keep, neuron.voltage_keep
+    threshold, bias, shift = neuron.threshold, neuron.bias, neuron.shift
+    fired, words, at, first = scratch.fired, scratch.fired_words, out.at, out.first
+    k = first[begin]
+    for row in range(begin, end):
+        slot = rows.slot[row]
+        u, v, a = arrays.u[slot], arrays.v[slot], scratch.a[row - begin]
+        if arrays.peak[slot] < _SMALL:
+            peak = _step_small(u, v, a, fired, shift, current_keep, voltage_keep, threshold, bias)
+        else:
+            peak = _step_any(u, v, a, fired, shift, current_keep, voltage_keep, threshold, bias)
+        arrays.peak[slot] = peak
+        k = _list_fired(words, at, k)
+        first[row + 1] = k
+
+
+@njit(nogil=True)
+def _step_small(
+    u: Any, v: Any, a: Any, fired: Any, shift: int, current_keep: Any, voltage_keep: Any, threshold: Any, bias: Any
+) -> Any:
+    """For states below ``_SMALL``: products stay in 32 bits. Returns an int32 with the highest bit of any new state.
+
+    Two passes over few arrays each, from 0 on: what the compiler turns into SIMD code.
+    """
+    peak = np.int32(0)
     for j in range(a.size):
-        decayed = np.int64(u[j]) * (4096 - current_decay)
-        decayed = (decayed + ((decayed >> 63) & 4095)) >> 12  # towards zero
-        current = np.int32(np.int32(decayed) + np.int32(a[j] << 6))
-        # Lava tests the wrapped value from below and adds to the value before: 2**23 stays, -2**23 becomes 2**23.
-        wrapped = current - 2 * _STATE if current > _STATE else current
-        u[j] = current + 2 * _STATE if wrapped <= -_STATE else wrapped
-        decayed = np.int64(v[j]) * (4096 - voltage_decay)
-        decayed = (decayed + ((decayed >> 63) & 4095)) >> 12
-        voltage = np.int32(np.int32(np.int32(decayed) + u[j]) + (bias[j] << 6))
-        voltage = min(max(voltage, 1 - _STATE), _STATE - 1)
-        fires = voltage > threshold
-        s[j] = fires
-        v[j] = 0 if fires else voltage
+        kept = np.int32(u[j] * _each(current_keep, j))
+        kept = np.int32(np.int32(kept + (np.int32(u[j] >> 31) & 4095)) >> 12)  # towards zero
+        current = np.int32(kept + np.int32(np.int32(a[j]) << shift))
+        a[j] = 0
+        # Lava tests the wrapped value from below and adds to the one before: 2**23 stays, -2**23 gets 2**23.
+        wrapped = np.int32(current - 2 * _HALF) if current > _HALF else current
+        current = np.int32(current + 2 * _HALF) if wrapped <= -_HALF else wrapped
+        u[j] = current
+        peak = np.int32(peak | (current ^ np.int32(current >> 31)))
+    for j in range(a.size):
+        kept = np.int32(v[j] * _each(voltage_keep, j))
+        kept = np.int32(np.int32(kept + (np.int32(v[j] >> 31) & 4095)) >> 12)
+        voltage = np.int32(np.int32(kept + u[j]) + _each(bias, j))
+        voltage = min(max(voltage, np.int32(1 - _HALF)), np.int32(_HALF - 1))
+        fires = voltage > _each(threshold, j)
+        fired[j] = fires
+        voltage = np.int32(0) if fires else voltage
+        v[j] = voltage
+        peak = np.int32(peak | (voltage ^ np.int32(voltage >> 31)))
+    return peak
+
+
+@njit(nogil=True)
+def _step_any(
+    u: Any, v: Any, a: Any, fired: Any, shift: int, current_keep: Any, voltage_keep: Any, threshold: Any, bias: Any
+) -> Any:
+    """As :func:`_step_small` for any state: products take 64 bits."""
+    peak = np.int32(0)
+    for j in range(a.size):
+        product = np.int64(u[j]) * _each(current_keep, j)
+        kept = np.int32((product + ((product >> 63) & 4095)) >> 12)
+        current = np.int32(kept + np.int32(np.int32(a[j]) << shift))
+        a[j] = 0
+        wrapped = np.int32(current - 2 * _HALF) if current > _HALF else current
+        current = np.int32(current + 2 * _HALF) if wrapped <= -_HALF else wrapped
+        u[j] = current
+        peak = np.int32(peak | (current ^ np.int32(current >> 31)))
+    for j in range(a.size):
+        product = np.int64(v[j]) * _each(voltage_keep, j)
+        kept = np.int32((product + ((product >> 63) & 4095)) >> 12)
+        voltage = np.int32(np.int32(kept + u[j]) + _each(bias, j))
+        voltage = min(max(voltage, np.int32(1 - _HALF)), np.int32(_HALF - 1))
+        fires = voltage > _each(threshold, j)
+        fired[j] = fires
+        voltage = np.int32(0) if fires else voltage
+        v[j] = voltage
+        peak = np.int32(peak | (voltage ^ np.int32(voltage >> 31)))
+    return peak
+
+
+def _respond_delta(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> None:
+    """As :func:`_respond_cuba`, of ``PyDeltaModelFixed``."""
+    k = out.first[begin]
+    for row in range(begin, end):
+        slot = rows.slot[row]
+        residue, act, a = arrays.v[slot], arrays.act[slot], scratch.a[row - begin]
+        for j in range(a.size):
+            new = np.int32(np.int32(a[j]) << neuron.input_shift)
+            a[j] = 0
+            k = _send_change(neuron, new, j, act, residue, out, k)
+        out.first[row + 1] = k
+
+
+def _respond_sigma_delta(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> None:
+    """As :func:`_respond_cuba`, of ``PySigmaDeltaModelFixed`` with its ReLU."""
+    k = out.first[begin]
+    for row in range(begin, end):
+        slot = rows.slot[row]
+        sigma, residue, act, a = arrays.u[slot], arrays.v[slot], arrays.act[slot], scratch.a[row - begin]
+        for j in range(a.size):
+            total = np.int32(sigma[j] + np.int32(a[j]))
+            a[j] = 0
+            sigma[j] = total
+            new = max(np.int32(total + _each(neuron.bias, j)), np.int32(0))
+            k = _send_change(neuron, new, j, act, residue, out, k)
+        out.first[row + 1] = k
+
+
+@njit
+def _send_change(neuron: Any, new: Any, j: int, act: Any, residue: Any, out: Any, k: int) -> int:
+    """Sends the change of the activation to ``new`` if it is large enough, otherwise keeps it as residue."""
+    delta = np.int32(np.int32(new - act[j]) + residue[j])
+    act[j] = new
+    sends = np.int32(abs(delta)) >= neuron.threshold  # the smallest int32 has no absolute value: never sent, as in Lava
+    residue[j] = 0 if sends else delta
+    message = delta >> neuron.state_exp
+    if sends and message:
+        out.at[k] = j
+        out.value[k] = message
+        k += 1
+    return k
+
+
+def _respond_sigma(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> None:
+    """As :func:`_respond_cuba`, of ``PySigmaModelFixed``."""
+    k = out.first[begin]
+    for row in range(begin, end):
+        sigma, a = arrays.u[rows.slot[row]], scratch.a[row - begin]
+        for j in range(a.size):
+            total = np.int32(sigma[j] + np.int32(a[j]))
+            a[j] = 0
+            sigma[j] = total
+            if total:
+                out.at[k] = j
+                out.value[k] = total
+                k += 1
+        out.first[row + 1] = k
+
+
+# -- layers -------------------------------------------------------------------------------------------------------
+
+
+@njit(nogil=True)
+def _note(trace: Any, rows: Any, arrays: Any, out: Any, begin: int, end: int) -> None:
+    for row in range(begin, end):
+        if trace.u.size:
+            trace.u[row] = arrays.u[rows.slot[row]]
+        if trace.v.size:
+            trace.v[row] = arrays.v[rows.slot[row]]
+        if trace.s.size:
+            sent = trace.s[row]
+            sent[:] = 0
+            for k in range(out.first[row], out.first[row + 1]):
+                sent[out.at[k]] = out.value[k] if out.value.size else 1
 
 
 @njit(cache=True, nogil=True)
-def run_dense(
-    x: np.ndarray,
-    lead: int,
-    weight: np.ndarray,
-    delay: np.ndarray,
-    recurrent: np.ndarray,
-    bias: np.ndarray,
-    current_decay: int,
-    voltage_decay: int,
-    threshold: int,
-    s: np.ndarray,
-    u_trace: np.ndarray,
-    v_trace: np.ndarray,
+def run_layer(
+    x: Any, rows: Any, synapses: Any, neuron: Any, arrays: Any, scratch: Any, out: Any, operations: Any, trace: Any
 ) -> None:
-    """Dense layer over whole samples.
+    """One layer through ``rows``, which follow one another in time for each sample.
 
-    ``x`` uint8 (N, T, n_in); ``weight`` int32 (n_in, n_out); ``delay`` uint8 of that shape or (0, 0) for none;
-    ``recurrent`` int32 (n_out, n_out), from row to column, or (0, 0); ``bias`` int32 (n_out,). Fills ``s`` uint8
-    (N, T + lead, n_out) and, unless they are empty, the traces int32 of that shape.
+    ``x``: what the layer before sent. Fills ``out``, ``operations`` int64 (rows,) and ``trace``. Rows go through in
+    blocks as high as ``scratch.a``; of a block, first all is collected, then all neurons respond. Where a step depends
+    on the one before through ``recent``, or is traced, a block is a single row.
     """
-    samples, steps, inputs = x.shape
-    outputs = weight.shape[1]
-    delayed = delay.size > 0
-    depth = int(delay.max()) + 1 if delayed else 1
-    for n in range(samples):
-        a = np.zeros((depth, outputs), np.int32)  # ring: what arrives in this and the next steps
-        u = np.zeros(outputs, np.int32)
-        v = np.zeros(outputs, np.int32)
-        for t in range(steps + lead):
-            now = a[t % depth]
-            if t >= lead:
-                for i in range(inputs):
-                    if x[n, t - lead, i]:
-                        row = weight[i]
-                        if delayed:
-                            for j in range(outputs):
-                                a[(t + delay[i, j]) % depth, j] += row[j]
-                        else:
-                            for j in range(outputs):
-                                now[j] += row[j]
-            if recurrent.size and t:
-                for i in range(outputs):
-                    if s[n, t - 1, i]:
-                        row = recurrent[i]
-                        for j in range(outputs):
-                            now[j] += row[j]
-            _step(now, u, v, bias, current_decay, voltage_decay, threshold, s[n, t])
-            now[:] = 0
-            if u_trace.size:
-                u_trace[n, t] = u
-            if v_trace.size:
-                v_trace[n, t] = v
+    out.first[0] = 0
+    traced = trace.u.size > 0 or trace.v.size > 0
+    height = 1 if traced or arrays.recent.size > 0 else len(scratch.a)
+    count = rows.slot.size
+    for begin in range(0, count, height):
+        end = min(begin + height, count)
+        _collect(synapses, x, rows, arrays, scratch, begin, end, operations)
+        _respond(neuron, rows, arrays, scratch, out, begin, end)
+        if arrays.recent.size:
+            recent = arrays.recent[rows.slot[begin]]
+            recent[:] = 0
+            for k in range(out.first[begin], out.first[end]):
+                recent[out.at[k]] = out.value[k] if out.value.size and x.value.size else 1
+        if traced or trace.s.size:
+            _note(trace, rows, arrays, out, begin, end)
+
+
+def _drive(neuron: Any, values: Any, scratch: Any) -> None: ...
+
+
+@overload(_drive, strict=False)
+def _drive_of(neuron: Any, values: Any, scratch: Any) -> Any:
+    if _is(neuron, Delta):
+        return _drive_delta
+    return _drive_cuba if _is(neuron, Cuba) else None
+
+
+def _drive_delta(neuron: Any, values: Any, scratch: Any) -> None:
+    scratch.a[0] = values
+
+
+def _drive_cuba(neuron: Any, values: Any, scratch: Any) -> None:
+    for j in range(values.size):
+        neuron.bias[j] = np.int32(np.int16(values[j])) << 6
 
 
 @njit(cache=True, nogil=True)
-def run_conv(
-    x: np.ndarray,
-    lead: int,
-    shape: tuple[int, int, int],
-    weight: np.ndarray,
-    out_shape: tuple[int, int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-    bias: np.ndarray,
-    current_decay: int,
-    voltage_decay: int,
-    threshold: int,
-    s: np.ndarray,
-    u_trace: np.ndarray,
-    v_trace: np.ndarray,
-) -> None:
-    """Convolution over whole samples.
-
-    ``x`` uint8 (N, T, H * W * C) for ``shape`` (C, H, W); ``weight`` int32 (C, kH, kW, C_out / groups); ``bias`` int32
-    (H' * W' * C_out,); ``s`` uint8 (N, T + lead, H' * W' * C_out) for ``out_shape`` (C_out, H', W').
-    """
-    samples, steps, inputs = x.shape
-    channels, _, width = shape
-    out_channels, out_height, out_width = out_shape
-    _, kernel_height, kernel_width, group_out = weight.shape
-    group_in = channels // (out_channels // group_out)
-    a = np.empty(out_height * out_width * out_channels, np.int32)
-    u = np.empty_like(a)
-    v = np.empty_like(a)
-    for n in range(samples):
-        u[:] = 0
-        v[:] = 0
-        for t in range(steps + lead):
-            a[:] = 0
-            if t >= lead:
-                for i in range(inputs):
-                    if not x[n, t - lead, i]:
-                        continue
-                    c = i % channels
-                    top = i // (channels * width) + padding[0]
-                    left = (i // channels) % width + padding[1]
-                    offset = c // group_in * group_out
-                    for p in range(kernel_height):
-                        y = top - p * dilation[0]
-                        if y < 0 or y % stride[0] or y >= out_height * stride[0]:
-                            continue
-                        for q in range(kernel_width):
-                            z = left - q * dilation[1]
-                            if z < 0 or z % stride[1] or z >= out_width * stride[1]:
-                                continue
-                            first = (y // stride[0] * out_width + z // stride[1]) * out_channels + offset
-                            row = weight[c, p, q]
-                            target = a[first : first + group_out]
-                            for k in range(group_out):
-                                target[k] += row[k]
-                for j in range(a.size):  # Lava keeps a convolution's sum in 24 bits
-                    a[j] = ((a[j] + _STATE) & _CONV_MASK) - _STATE
-            _step(a, u, v, bias, current_decay, voltage_decay, threshold, s[n, t])
-            if u_trace.size:
-                u_trace[n, t] = u
-            if v_trace.size:
-                v_trace[n, t] = v
+def run_input(values: Any, rows: Any, neuron: Any, arrays: Any, scratch: Any, out: Any, trace: Any) -> None:
+    """An input block; ``values`` int32 (rows, n)."""
+    out.first[0] = 0
+    for row in range(rows.slot.size):
+        _drive(neuron, values[row], scratch)
+        _respond(neuron, rows, arrays, scratch, out, row, row + 1)
+        _note(trace, rows, arrays, out, row, row + 1)

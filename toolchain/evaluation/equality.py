@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Trace = Mapping[str, np.ndarray]  # any of "s", "u", "v": (samples, ..., T), time aligned
+Trace = Mapping[str, np.ndarray]  # any of "s", "u", "v", or of other names: (samples, ..., T), time aligned
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Mismatch:
         names = {"s": "spike", "u": "current", "v": "voltage"}
         return (
             f"layer {self.layer}, step {self.step}, neuron {self.neuron}, sample {self.sample}: "
-            f"{names[self.quantity]} {self.found} instead of {self.reference}"
+            f"{names.get(self.quantity, self.quantity)} {self.found} instead of {self.reference}"
         )
 
 

@@ -19,15 +19,16 @@ class _Frozen(BaseModel):
 
 
 class CutoffPolicy(_Frozen):
-    """The stopping rule and the evidence of its calibration."""
+    """The stopping rule and the evidence of its calibration; ``cutoff.rule.rule_of_policy`` makes it a rule."""
 
-    rule: Literal["confidence"] = "confidence"
-    threshold: float = Field(gt=0.0, le=1.0, description="smallest confidence that stops the run")
+    rule: str = Field("confidence", pattern="^[a-z-]{1,40}$", description="its name, as in --rule")
+    threshold: float = Field(gt=0.0, allow_inf_nan=False, description="smallest statistic that stops the run")
     scale: float = Field(
         gt=0.0,
         allow_inf_nan=False,
         description="factor on the accumulated readout before the softmax (1 / temperature)",
     )
+    params: dict[str, Any] = Field(default_factory=dict, description="what the rule needs beyond: units, quantiles, …")
     evidence: dict[str, Any] = Field(default_factory=dict, description="how it was chosen: split, samples, drop, …")
 
 

@@ -21,11 +21,8 @@ def effective_weights(weight: np.ndarray, recurrent: np.ndarray | None = None) -
     """
     both = weight if recurrent is None else np.hstack((weight, recurrent))
     low, high = int(both.min()), int(both.max())
-    if low == high == 0:
-        raise NetXError("all weights are 0, which Lava cannot load (OverflowError); leave the layer out")
+    shift = weight_shift(weight, recurrent)
     signed = low < 0 <= high
-    largest = max(high / 127, -low / 128) if signed else max(high / 255, -low / 256)  # ≤ 1 fits as it is
-    shift = int(np.floor(np.log2(1 / largest))) + signed
     zeros = next((n for n in range(8, 0, -1) if not (both & ((1 << n) - 1)).any()), 0)  # low bits that are 0 in all
     bits = _SYNAPSE_BITS - shift - (zeros - signed)
     if bits > _SYNAPSE_BITS:
@@ -34,6 +31,21 @@ def effective_weights(weight: np.ndarray, recurrent: np.ndarray | None = None) -
             f"weight {odd} is odd in a layer from {low} to {high}: 8 bits hold even weights; double or round"
         )
     return _execute(weight, shift, bits), None if recurrent is None else _execute(recurrent, shift, bits)
+
+
+def weight_shift(weight: np.ndarray, recurrent: np.ndarray | None = None) -> int:
+    """Bits, 0 to 8, by which Lava's synapses hold the weights of a dense layer shifted up (``-weight_exponent``).
+
+    Graded messages are multiplied by the shifted weights in 32 bits, so their sum wraps at ``32 - shift`` bits.
+    Raises NetXError if all weights are 0.
+    """
+    matrices = (weight,) if recurrent is None else (weight, recurrent)
+    low, high = min(int(m.min()) for m in matrices), max(int(m.max()) for m in matrices)
+    if low == high == 0:
+        raise NetXError("all weights are 0, which Lava cannot load (OverflowError); leave the layer out")
+    signed = low < 0 <= high
+    largest = max(high / 127, -low / 128) if signed else max(high / 255, -low / 256)  # ≤ 1 fits as it is
+    return int(np.floor(np.log2(1 / largest))) + signed
 
 
 def _execute(weight: np.ndarray, shift: int, bits: int) -> np.ndarray:

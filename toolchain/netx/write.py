@@ -1,8 +1,8 @@
 """NetworkDescription → NetX HDF5 file that stock ``hdf5.Network`` loads, plus the group ``/aoi``.
 
-Order of the layers in the file: if the input is (C, H, W), an ``input`` layer without neuron that gives the shape;
-a ``flatten`` layer before the dense layer that takes maps; fields and types as in SLAYER's own ``export_hdf5``.
-Lava takes the input of a convolution as (W, H, C), that of a first dense layer as (C * H * W,).
+Order of the layers in the file: if spikes of shape (C, H, W) are fed in, an ``input`` layer without neuron that gives
+the shape; a ``flatten`` layer before the dense layer that takes maps; ``average`` last; fields and types as in SLAYER's
+own ``export_hdf5``. Lava takes the input of a convolution as (W, H, C), that of a first dense layer as (C * H * W,).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from toolchain.errors import NetXError
 from toolchain.files import atomic_path
-from toolchain.netx.description import Conv, Cuba, Layer, NetworkDescription
+from toolchain.netx.description import Conv, Cuba, Input, Layer, NetworkDescription, Neuron, Sigma
 from toolchain.netx.metadata import Metadata
 from toolchain.netx.read import check_metadata
 from toolchain.netx.rules import failures
@@ -47,13 +47,7 @@ def write_network(
     if metadata is not None:
         check_metadata(description, metadata, str(path))
     with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for index, (kind, layer) in enumerate(_blocks(description)):
-            group = file.create_group(f"layer/{index}")
-            group.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
-            if layer is None:
-                group["shape"] = np.array(description.input_shape)
-            else:
-                _write_layer(group, layer)
+        _write_blocks(file, description)
         if metadata is not None:
             _write_metadata(file, metadata)
             if trained_on is not None:
@@ -79,25 +73,42 @@ def _replacing(path: Path) -> Iterator[Path]:
         raise NetXError(f"{path}: cannot be written ({(str(error).splitlines() or [''])[0]})") from error
 
 
-def _blocks(description: NetworkDescription) -> Iterator[tuple[str, Layer | None]]:
-    """(type, layer) of each layer of the file; None for those without weights."""
+def _write_blocks(file: Any, description: NetworkDescription) -> None:
+    for index, (kind, content) in enumerate(_blocks(description)):
+        group = file.create_group(f"layer/{index}")
+        group.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
+        if isinstance(content, tuple):
+            group["shape"] = np.array(content)
+        elif content is not None:
+            _write_layer(group, content)
+
+
+def _blocks(description: NetworkDescription) -> Iterator[tuple[str, Layer | tuple[int, ...] | None]]:
+    """(type, layer) of each layer of the file; of those without neurons the shape alone, None where nobody asks."""
     shape = description.input_shape
-    if len(shape) > 1:
-        yield "input", None
+    if len(shape) > 1 and not description.takes_values:
+        yield "input", shape
     for layer in description.layers:
-        if isinstance(layer, Conv):
-            yield "conv", layer
+        if isinstance(layer, (Input, Conv)):
+            yield layer.kind, layer
         else:
             if len(shape) > 1:
                 yield "flatten", None
             yield "dense" if layer.weight_rec is None else "dense_rec", layer
         shape = layer.shape
+    if description.average is not None:
+        yield "average", (description.average, 1, 1)
 
 
 def _write_layer(group: Any, layer: Layer) -> None:
     """Shapes are (C, H, W), (n, 1, 1) for a dense layer; weights float32, delays float32 and biases int."""
+    if isinstance(layer, Input):
+        group["shape"] = np.array(layer.shape)
+        group["weight"], group["bias"] = layer.scale, layer.offset
+        _write_neuron(group.create_group("neuron"), layer.neuron)
+        return
     group["shape"] = np.array(layer.shape if isinstance(layer, Conv) else (*layer.shape, 1, 1))
-    group["weight"] = layer.weight.astype(np.float32)
+    group["weight"] = (layer.weight[:1] if layer.kind == "pool" else layer.weight).astype(np.float32)
     if isinstance(layer, Conv):
         group["inChannels"], group["outChannels"] = layer.input_shape[0], layer.weight.shape[0]
         group["kernelSize"] = np.array(layer.weight.shape[2:])
@@ -116,18 +127,29 @@ def _write_layer(group: Any, layer: Layer) -> None:
 
 
 def _spread_delay(delay: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(out,) where all synapses of a neuron have one delay, else (out, in); float32."""
+    """(out,) or (in,) where all synapses of an output or of an input have one delay, else (out, in); float32.
+
+    Where ``out == in``, Lava takes a list for one of outputs.
+    """
     full = np.broadcast_to(delay, shape).astype(np.float32)
-    return full[:, 0] if (full == full[:, :1]).all() else full
+    if (full == full[:, :1]).all():
+        return full[:, 0]
+    return full[0] if (full == full[:1]).all() and shape[0] != shape[1] else full
 
 
-def _write_neuron(group: Any, neuron: Cuba) -> None:
-    group["type"] = np.bytes_(
-        "CUBA"
-    )  # of fixed length: HDF5 reads the other kind from a heap, which a flipped bit breaks
-    group["iDecay"], group["vDecay"] = neuron.current_decay, neuron.voltage_decay
-    group["vThMant"] = neuron.threshold
-    group["refDelay"], group["gradedSpike"] = 1, False
+def _write_neuron(group: Any, neuron: Neuron) -> None:
+    # Texts of fixed length: HDF5 reads the other kind from a heap, which a flipped bit breaks.
+    if isinstance(neuron, Cuba):
+        group["type"] = np.bytes_("CUBA")
+        group["iDecay"], group["vDecay"] = neuron.current_decay, neuron.voltage_decay
+        group["vThMant"] = neuron.threshold
+        group["refDelay"], group["gradedSpike"] = 1, False
+        return
+    group["type"], group["activation"] = np.bytes_("SDNN"), np.bytes_("relu")
+    if isinstance(neuron, Sigma):
+        group["sigma_output"], group["vThMant"] = True, 0
+    else:
+        group["vThMant"] = neuron.threshold
 
 
 def _write_metadata(file: Any, metadata: Metadata) -> None:

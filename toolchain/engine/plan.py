@@ -1,0 +1,285 @@
+"""A layer of the description in the form that the kernels take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import Any
+
+import numpy as np
+
+from toolchain.engine import kernels
+from toolchain.netx.description import (
+    DECAY_UNITY,
+    STATE_LIMIT,
+    STATE_SHIFT,
+    Conv,
+    Cuba,
+    Delta,
+    Dense,
+    Input,
+    Layer,
+    NetworkDescription,
+    Sigma,
+)
+
+_BLOCK = 1 << 14  # sums that are collected before the neurons respond: they lie in the innermost caches
+_NO_BYTES = np.empty((0, 0), np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPlan:
+    """Constants of one layer. Immutable: threads share it."""
+
+    layer: Layer
+    neurons: int
+    inputs: int
+    synapses: Any  # kernels.DenseSynapses or ConvSynapses; None for an input block
+    neuron: Any  # kernels.Cuba, Delta, SigmaDelta or Sigma
+    accumulator: type
+    depth: int  # steps that a delayed spike may be under way, 0 without delays
+    maps: tuple[int, ...] | None  # (C, H, W) of what it sends, if that lies as (H, W, C)
+
+    @property
+    def graded(self) -> bool:
+        return self.layer.neuron.graded
+
+    @property
+    def sends(self) -> type:
+        return np.int32 if self.graded else np.uint8
+
+    @property
+    def recurrent(self) -> bool:
+        return isinstance(self.layer, Dense) and self.layer.weight_rec is not None
+
+    def arrays(self, samples: int) -> kernels.Arrays:
+        """Cleared state of ``samples`` samples."""
+        shape = (samples, self.neurons)
+        cuba = isinstance(self.layer.neuron, Cuba)
+        return kernels.Arrays(
+            u=np.zeros(shape, np.int32),
+            v=np.zeros(shape, np.int32),
+            act=np.zeros((0, 0) if cuba else shape, np.int32),
+            peak=np.zeros(samples, np.int32),
+            ring=np.zeros((samples, self.depth, self.neurons) if self.depth else (0, 0, 0), self.accumulator),
+            recent=np.zeros(shape if self.recurrent else (0, 0), np.int32),
+        )
+
+    def events(self, rows: int) -> kernels.Events:
+        """Room for what it sends in so many rows."""
+        room = rows * self.neurons
+        value = np.empty(room if self.graded else 0, np.int32)
+        return kernels.Events(np.empty(room, np.int32), value, np.zeros(rows + 1, np.int64), False)
+
+    def trace(self, rows: int, *, u: bool, v: bool, s: bool) -> kernels.Trace:
+        """Room for what is wanted of so many rows."""
+        full, none = (rows, self.neurons), (0, 0)
+        return kernels.Trace(
+            np.empty(full if u else none, np.int32),
+            np.empty(full if v else none, np.int32),
+            np.empty(full if s else none, self.sends),
+        )
+
+    def scratch(self) -> kernels.Scratch:
+        words = np.zeros(-(-self.neurons // 8), np.uint64)
+        return kernels.Scratch(
+            a=np.zeros((max(1, _BLOCK // self.neurons), self.neurons), self.accumulator),
+            fired=words.view(np.uint8),
+            fired_words=words,
+            listed=np.empty(max(self.neurons, self.inputs), np.int32),
+        )
+
+    def own_neuron(self) -> Any:
+        """The neuron's parameters as one thread may use them: an input block writes its bias."""
+        if isinstance(self.layer, Input) and isinstance(self.layer.neuron, Cuba):
+            return self.neuron._replace(bias=np.zeros(self.neurons, np.int32))
+        return self.neuron
+
+    def natural(self, values: np.ndarray) -> np.ndarray:
+        """(N, T, n) → (N, \\*shape, T)."""
+        if self.maps is None:
+            moved = values.transpose(0, 2, 1)
+        else:
+            channels, height, width = self.maps
+            moved = values.reshape(*values.shape[:2], height, width, channels).transpose(0, 4, 2, 3, 1)
+        return np.ascontiguousarray(moved)
+
+
+def plan_layers(description: NetworkDescription) -> list[LayerPlan]:
+    """Plans of all layers, first to last."""
+    plans = []
+    first = description.layers[0]
+    maps = _maps(first, description.input_shape) if isinstance(first, Conv | Input) else None
+    graded = False  # what comes from outside counts as spikes of 1
+    for layer in description.layers:
+        plans.append(_plan(layer, maps, graded))
+        maps, graded = plans[-1].maps, layer.neuron.graded
+    return plans
+
+
+def _maps(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    return shape if len(shape) == 3 else None
+
+
+def _plan(layer: Layer, fed: tuple[int, ...] | None, graded: bool) -> LayerPlan:
+    """``fed``: (C, H, W) of what it is fed if that lies as (H, W, C); ``graded``: that are messages, not spikes."""
+    neurons = prod(layer.shape)
+    sends = layer.shape if len(layer.shape) == 3 else None
+    if isinstance(layer, Input):
+        return LayerPlan(layer, neurons, neurons, None, _neuron(layer, 0), np.int32, 0, sends)
+    weights = [layer.weight] + ([layer.weight_rec] if isinstance(layer, Dense) and layer.weight_rec is not None else [])
+    # What one output can receive in a step at most, if all that pulls it one way arrives at once.
+    bound = int(sum(np.abs(w.astype(np.int64)).reshape(len(w), -1).sum(axis=1) for w in weights).max())
+    wraps = isinstance(layer, Conv) and (graded or bound >= STATE_LIMIT)
+    even = not any((weight & 1).any() for weight in weights)
+    halved = even and isinstance(layer.neuron, Cuba) and not graded and not wraps
+    held = [weight >> 1 if halved else weight for weight in weights]
+    narrow = all(weight.min() >= -128 and weight.max() <= 127 for weight in held)
+    kind = np.int8 if narrow else np.int16
+    if graded:
+        accumulator = np.int64 if isinstance(layer, Conv) else np.int32
+    else:
+        accumulator = np.int16 if narrow and bound >> halved <= np.iinfo(np.int16).max else np.int32
+    neuron = _neuron(layer, int(halved))
+    if isinstance(layer, Conv):
+        synapses: Any = _conv(layer, held[0].astype(kind), wraps)
+        return LayerPlan(layer, neurons, prod(layer.input_shape), synapses, neuron, accumulator, 0, sends)
+    dense, depth = _dense(layer, [weight.astype(kind) for weight in held], fed)
+    return LayerPlan(layer, neurons, layer.weight.shape[1], dense, neuron, accumulator, depth, sends)
+
+
+def _neuron(layer: Layer, halved: int) -> Any:
+    neuron = layer.neuron
+    if isinstance(neuron, Cuba):
+        return kernels.Cuba(
+            current_keep=_spread(layer, DECAY_UNITY - np.asarray(neuron.current_decay)),
+            voltage_keep=_spread(layer, DECAY_UNITY - np.asarray(neuron.voltage_decay)),
+            threshold=_spread(layer, np.asarray(neuron.threshold) << STATE_SHIFT),
+            bias=0 if layer.bias is None else _spread(layer, layer.bias << STATE_SHIFT),
+            shift=STATE_SHIFT + halved,
+        )
+    if isinstance(neuron, Sigma):
+        return kernels.Sigma(0)
+    shift = neuron.spike_exp + neuron.state_exp
+    threshold = neuron.threshold << shift
+    if isinstance(neuron, Delta):
+        return kernels.Delta(threshold, shift, neuron.state_exp)
+    bias = 0 if layer.bias is None else _spread(layer, layer.bias << shift)
+    return kernels.SigmaDelta(threshold, neuron.state_exp, bias)
+
+
+def _spread(layer: Layer, values: np.ndarray) -> Any:
+    """One number, or one a channel → a number, or int32 one a neuron in the order in which neurons lie."""
+    if values.size == 1:
+        return int(values.reshape(()))
+    return np.tile(values.astype(np.int32).ravel(), prod(layer.shape) // values.size)
+
+
+def _dense(layer: Dense, held: list[np.ndarray], fed: tuple[int, ...] | None) -> tuple[kernels.DenseSynapses, int]:
+    order = slice(None) if fed is None else np.arange(prod(fed)).reshape(fed).transpose(1, 2, 0).ravel()
+    weight = np.ascontiguousarray(held[0].T[order])
+    recurrent = np.ascontiguousarray(held[1].T) if len(held) > 1 else np.empty((0, 0), weight.dtype)
+    delay, depth = _NO_BYTES, 0
+    if layer.delay is not None:
+        wide = 1 if layer.delay.shape[0] == 1 else layer.weight.shape[0]
+        delay = np.broadcast_to(layer.delay, (wide, layer.weight.shape[1])).T[order].astype(np.uint8)
+        delay = np.ascontiguousarray(delay)
+        depth = int(delay.max()) + 1
+    empty = not any(weight.any() for weight in held)
+    synapses = kernels.DenseSynapses(
+        weight=weight,
+        total=weight.sum(axis=0, dtype=np.int32),
+        delay=delay,
+        recurrent=recurrent,
+        fan_out=np.count_nonzero(weight, axis=1).astype(np.int64),
+        fan_out_recurrent=np.count_nonzero(recurrent, axis=1).astype(np.int64),
+        lift=0 if empty else layer.shift,
+    )
+    return synapses, depth
+
+
+def _conv(conv: Conv, weight: np.ndarray, wraps: bool) -> kernels.ConvSynapses:
+    out, group_in, height, width = weight.shape
+    group_out = out // conv.groups
+    grouped = weight.reshape(conv.groups, group_out, group_in, height, width)
+    by_input = grouped.transpose(0, 2, 3, 4, 1).reshape(conv.groups * group_in, height, width, group_out)
+    # Taps that lead from one input column to neighbouring output columns lie side by side.
+    step = conv.stride[1] // gcd(conv.stride[1], conv.dilation[1])
+    slots = [tap for rest in range(step) for tap in range(rest, width, step)[::-1]]
+    rows = [[(tap, at, 1) for tap, at in _reach(conv, 0, y)] for y in range(conv.input_shape[1])]
+    columns = [
+        _runs([(slots.index(tap), at) for tap, at in _reach(conv, 1, x)], merge=conv.groups == 1)
+        for x in range(conv.input_shape[2])
+    ]
+    row_first, row_runs = _flat(rows)
+    column_first, column_runs = _flat(columns)
+    counts = np.count_nonzero(by_input, axis=3)
+    total = np.zeros((conv.shape[1], conv.shape[2], out), np.int64)
+    for y, row in enumerate(_taps(conv, 0)):
+        for x, column in enumerate(_taps(conv, 1)):
+            total[y, x] = weight[:, :, row][..., column].sum(axis=(1, 2, 3), dtype=np.int64)
+    return kernels.ConvSynapses(
+        weight=np.ascontiguousarray(by_input[:, :, slots]).ravel(),
+        channels=conv.input_shape[0],
+        width=conv.input_shape[2],
+        kernel=(height, width),
+        group_in=group_in,
+        group_out=group_out,
+        out_channels=out,
+        out_width=conv.shape[2],
+        wraps=wraps,
+        row_first=row_first,
+        row_runs=np.ascontiguousarray(row_runs[:, :2]),
+        column_first=column_first,
+        column_runs=column_runs,
+        fan_out=_conv_fan_out(conv, counts),
+        total=total.astype(np.int32).ravel(),
+    )
+
+
+def _reach(conv: Conv, axis: int, at: int) -> list[tuple[int, int]]:
+    """(kernel tap, output index) that input row (axis 0) or column (axis 1) ``at`` reaches."""
+    found = []
+    for tap in range(conv.weight.shape[2 + axis]):
+        place = at + conv.padding[axis] - tap * conv.dilation[axis]
+        index, rest = divmod(place, conv.stride[axis])
+        if rest == 0 and 0 <= index < conv.shape[1 + axis]:
+            found.append((tap, index))
+    return found
+
+
+def _taps(conv: Conv, axis: int) -> list[list[int]]:
+    """For each output row (axis 0) or column (axis 1) the kernel taps that lie on the map, not on its padding."""
+    taps: list[list[int]] = [[] for _ in range(conv.shape[1 + axis])]
+    for at in range(conv.input_shape[1 + axis]):
+        for tap, index in _reach(conv, axis, at):
+            taps[index].append(tap)
+    return taps
+
+
+def _runs(taps: list[tuple[int, int]], *, merge: bool) -> list[tuple[int, int, int]]:
+    """(slot, output) → (first slot, first output, length) of stretches in which both rise by one."""
+    runs: list[tuple[int, int, int]] = []
+    for slot, at in sorted(taps):
+        if merge and runs and (slot, at) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
+            runs[-1] = (*runs[-1][:2], runs[-1][2] + 1)
+        else:
+            runs.append((slot, at, 1))
+    return runs
+
+
+def _flat(groups: list[list[tuple[int, int, int]]]) -> tuple[np.ndarray, np.ndarray]:
+    first = np.cumsum([0, *(len(group) for group in groups)]).astype(np.int32)
+    return first, np.array([run for group in groups for run in group], np.int32).reshape(-1, 3)
+
+
+def _conv_fan_out(conv: Conv, counts: np.ndarray) -> np.ndarray:
+    """int64 (H * W * C,): weights other than 0 that a spike of each input pixel reaches; ``counts`` (C, kH, kW)."""
+    reach = []
+    for axis in (0, 1):
+        table = np.zeros((conv.input_shape[1 + axis], conv.weight.shape[2 + axis]), np.int64)
+        for at in range(len(table)):
+            for tap, _ in _reach(conv, axis, at):
+                table[at, tap] = 1
+        reach.append(table)
+    return np.einsum("yp,xq,cpq->yxc", *reach, counts.astype(np.int64)).ravel()
