@@ -20,7 +20,8 @@ class MonitorSettings:
 
     steps: int  # T
     latency: int  # L
-    voltage: bool  # the network sends the voltage of its output neurons instead of their spikes
+    accumulated: bool  # what the network sends is the readout itself: a voltage, or a sigma neuron's sum
+    groups: int  # into which the outputs are summed, as many as there are outputs where no average layer stands
     rules: Connection  # brings a new stopping rule, valid from the next sample on
     results: Connection  # takes the results
 
@@ -31,9 +32,9 @@ class SampleFeed:
     A slot may be put again once the result of the sample in it has arrived: the source does not read it after that.
     """
 
-    def __init__(self, steps: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, steps: int, shape: tuple[int, ...], dtype: type = np.uint8) -> None:
         """``shape``: of one step as the network takes it, (W, H, C) or (n,)."""
-        self._frames = shared_array((SLOTS, steps, *shape), np.uint8)
+        self._frames = shared_array((SLOTS, steps, *shape), dtype)
         self._started = shared_array((SLOTS,), np.float64)
         self._filled = Semaphore(0)
 

@@ -11,12 +11,13 @@ enable_netx()
 
 # ruff: noqa: E402
 from lava.lib.dl.netx.blocks.process import AbstractBlock, Input
-from lava.lib.dl.netx.hdf5 import AbstractPyBlockModel, Network
+from lava.lib.dl.netx.hdf5 import AbstractPyBlockModel, NetDict, Network
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort, PyPyChannel
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.message_interface_enum import ActorType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess, ProcessServer
@@ -33,6 +34,7 @@ __all__ = [
     "AbstractBlock",
     "AbstractProcess",
     "AbstractPyBlockModel",
+    "AbstractSubProcessModel",
     "ActorType",
     "CspRecvPort",
     "CspSendPort",
@@ -42,6 +44,7 @@ __all__ = [
     "Loihi2SimCfg",
     "LoihiProtocol",
     "MultiProcessing",
+    "NetDict",
     "Network",
     "OutPort",
     "ProcessServer",

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from deploy.lava_api import AbstractProcess, AbstractPyBlockModel, LavaPyType, Loihi2SimCfg, PyLoihiProcessModel
+from deploy.processes.network import SpikingNetwork
 from toolchain.errors import NetXError
 
-# Neurons hold u and v, synapses what is in flight to the next step (``a_buff``; (out, max_delay + 1) with delays).
-_STATE = ("u", "v", "a_buff", "a_buf")
+# Neurons hold u and v, those of sigma-delta networks sigma to error; synapses what is in flight to the next step
+# (``a_buff``; (out, max_delay + 1) with delays).
+_STATE = ("u", "v", "sigma", "act", "residue", "error", "a_buff", "a_buf")
 
 
 class ClearsState:
@@ -46,27 +48,74 @@ class SendsVoltage:
         self.s_out_buff = self.v  # is sent next
 
 
-class RecordsStates:
-    """A neuron that writes u, v and spikes of every step into the shared ``record`` (slots, steps, 3, *shape)."""
+class TakesValues:
+    """A CUBA neuron of an input block: what arrives is its bias for this step.
 
-    u: np.ndarray
-    v: np.ndarray
+    Lava drives such a block by writing its variable ``bias_mant`` from outside, which comes into force a step late.
+    """
+
+    bias_mant: np.ndarray
+    scale_bias: Any
+
+    def subthr_dynamics(self, activation_in: np.ndarray) -> None:
+        self.bias_mant[...] = activation_in
+        self.scale_bias()
+        super().subthr_dynamics(np.zeros_like(activation_in))  # type: ignore[misc]
+
+
+class Records:
+    """A neuron that writes what it did in every step into the shared ``record`` (slots, steps, 3, *shape)."""
+
     proc_params: Any
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)  # type: ignore[call-arg]
         self._slot = self._step = 0
 
-    def reset_voltage(self, spike_vector: np.ndarray) -> None:
-        super().reset_voltage(spike_vector)  # type: ignore[misc]
-        row = self.proc_params["record"][self._slot, self._step]
-        row[0], row[1], row[2] = self.u, self.v, spike_vector
+    def note(self, *row: np.ndarray | int) -> None:
+        for place, values in zip(self.proc_params["record"][self._slot, self._step], row, strict=True):
+            place[...] = values
         self._step += 1
 
     def run_post_mgmt(self) -> None:
         super().run_post_mgmt()  # type: ignore[misc]
         self._slot = (self._slot + 1) % len(self.proc_params["record"])
         self._step = 0
+
+
+class RecordsStates(Records):
+    """u, v and spikes."""
+
+    u: np.ndarray
+    v: np.ndarray
+
+    def reset_voltage(self, spike_vector: np.ndarray) -> None:
+        super().reset_voltage(spike_vector)  # type: ignore[misc]
+        self.note(self.u, self.v, spike_vector)
+
+
+class RecordsMessages(Records):
+    """sigma (0 in an encoder), residue (0 in a decoder) and message of a sigma-delta neuron."""
+
+    sigma: np.ndarray
+    s_out: Any
+
+    def run_spk(self) -> None:
+        if not isinstance(self.s_out, _Tapped):
+            self.s_out = _Tapped(self.s_out)
+        super().run_spk()  # type: ignore[misc]
+        self.note(self.sigma, getattr(self, "residue", 0), self.s_out.sent)
+
+
+class _Tapped:
+    """A port that remembers what it sent last: Lava's models keep no message."""
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+
+    def send(self, data: np.ndarray) -> None:
+        self.sent = data
+        self._port.send(data)
 
 
 class WideGeometry:
@@ -85,25 +134,33 @@ def _extended(model: type, additions: tuple[type, ...]) -> type:
 
 
 class SampleRunConfig(Loihi2SimCfg):
-    """Selects the bit-accurate models, extended so that samples can follow one another."""
+    """Selects the bit-accurate models, extended so that samples can follow one another.
 
-    def __init__(self) -> None:
+    ``network``: what stands for the network as a whole, lava-dl's graph ("stock") or one process ("fused").
+    """
+
+    def __init__(self, network: str) -> None:
         super().__init__(select_tag="fixed_pt")
+        self._network_tag = "fused" if network == "fused" else "fixed_pt"
 
     def select(self, process: AbstractProcess, models: list[type]) -> type:
+        if isinstance(process, SpikingNetwork):
+            return next(each for each in models if self._network_tag in vars(each)["tags"])
         model: type = super().select(process, models)
         if issubclass(model, AbstractPyBlockModel) or "run_post_mgmt" in vars(model):
             return model  # a network, whose parts are selected on their own, or the source or the monitor
         if not issubclass(model, PyLoihiProcessModel) or not any(hasattr(model, name) for name in _STATE):
             raise NetXError(
                 f"process {process.name!r} ({type(process).__name__}): its state cannot be cleared between samples; "
-                "use CUBA neurons with dense or convolutional synapses"
+                "use CUBA or SDNN neurons with dense or convolutional synapses"
             )
         additions: tuple[type, ...] = (ClearsState,)
         if hasattr(model, "kernel_size"):
             additions = (WideGeometry, *additions)
         if process.proc_params.get("record") is not None:
-            additions = (RecordsStates, *additions)
+            additions = (RecordsMessages if hasattr(model, "sigma") else RecordsStates, *additions)
+        if process.proc_params.get("takes_values") and hasattr(model, "bias_mant"):
+            additions = (TakesValues, *additions)
         if process.proc_params.get("sends_voltage"):
             additions = (SendsVoltage, *additions)
         return _extended(model, additions)

@@ -21,21 +21,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from deploy.channel import shared_array
 from deploy.feed import SLOTS, MonitorSettings, SampleFeed
-from deploy.lava_api import AbstractBlock, Input, Network, ProcessServer, RunSteps, VarServer
+from deploy.lava_api import ProcessServer, RunSteps, VarServer
 from deploy.models import SampleRunConfig
+from deploy.networks import Model, fused_network, stock_network
 from deploy.processes.monitor import CutoffMonitor
 from deploy.processes.source import EventSource
 from deploy.runtime import SampleRuntime
-from toolchain.cutoff.rule import ConfidenceRule
-from toolchain.errors import DataError, DeployError, NetXError
-from toolchain.netx import Cuba, NetworkFile
+from toolchain.cutoff.rule import Rule
+from toolchain.errors import DataError, DeployError
+from toolchain.netx import NetworkFile
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_BLOCKS = ("conv", "dense", "dense_rec")
 _STEPS_FOR_EVER = 2**31 - 1  # 24 days at a step a millisecond
 
 
@@ -68,9 +67,11 @@ class LavaSession:
         *,
         steps: int,
         readout: Literal["spikes", "voltage"] = "spikes",
-        rule: ConfidenceRule | None = None,
+        rule: Rule | None = None,
         skip_layers: int = 0,
         input_shape: tuple[int, ...] | None = None,
+        input_block: bool = False,
+        model: Model = "stock",
         timeout_s: float = 120.0,
         record: bool = False,
     ) -> None:
@@ -79,13 +80,18 @@ class LavaSession:
         Args:
             path: NetX file.
             steps: T, timesteps of each sample.
-            readout: output spike counts, or the voltage of an output layer that never fires.
+            readout: output spike counts (of a sigma-delta network: the sum of its output's messages, or what a sigma
+                output sends), or the voltage of an output layer that never fires.
             rule: stopping rule; ``None`` runs all T steps. Assign :attr:`rule` to change it for the next run.
             skip_layers: blocks of the file to leave out at the beginning, 1 for a file that begins with a block that
                 turns values into spikes.
             input_shape: (C, H, W) of the spikes, where the file does not say it.
+            input_block: feed values to a CUBA input block at the file's beginning: each step's are its biases. The
+                encoder of a sigma-delta network takes values without being told.
+            model: "fused" runs the whole network in one process, "stock" in lava-dl's graph of processes: the same
+                spikes in the same Lava steps.
             timeout_s: longest time without a result, after which the session gives up.
-            record: keep u, v and spikes of every block for :meth:`recorded`.
+            record: keep states and spikes of every block for :meth:`recorded`.
 
         Raises:
             NetXError: Lava cannot run the file, or not with this readout.
@@ -103,73 +109,54 @@ class LavaSession:
         self.rule = rule
         self.timeout_s = timeout_s
         self.run_s = 0.0  # wall time spent waiting for results, all runs together
-        self._known_rule: ConfidenceRule | None = None  # the monitor's
+        self._known_rule: Rule | None = None  # the monitor's
         self._sent = self._received = 0  # samples, all runs together
         self._busy = False
         self._handle_sigterm()
         try:
-            self._build(skip_layers, input_shape, record)
+            self._build(skip_layers, input_shape, input_block, record, model)
         except BaseException:
             self.close()
             raise
         self.build_s = time.perf_counter() - begin
 
-    def _build(self, skip_layers: int, input_shape: tuple[int, ...] | None, record: bool) -> None:
+    def _build(
+        self, skip_layers: int, input_shape: tuple[int, ...] | None, input_block: bool, record: bool, model: Model
+    ) -> None:
         with _good_neighbour():
-            network, self.layer_names = _load(self.path, skip_layers, input_shape)
-            blocks: list[AbstractBlock] = network.layers
-            self._check(blocks)
-            self.latency = len(blocks)
-            self.layer_shapes = tuple(tuple(reversed(block.out.shape)) for block in blocks)
-            shape: tuple[int, ...] = network.inp.shape
-            self.input_shape = tuple(reversed(shape))
-
-            self._records: list[np.ndarray] = []
-            for name, block in zip(self.layer_names, blocks, strict=True):
-                for part in block.procs:
-                    part.name = f"layer {name} {part.name}"
+            how = (self.path, self.readout, skip_layers, input_shape, input_block)
+            if model == "fused":
                 if record:
-                    rows = (SLOTS, self.steps + self.latency, 3, *block.out.shape)
-                    self._records.append(shared_array(rows, np.int32))
-                    block.neuron.proc_params["record"] = self._records[-1]
-            if self.readout == "voltage":
-                blocks[-1].neuron.proc_params["sends_voltage"] = True
-
-            self._feed = SampleFeed(self.steps, shape)
+                    raise DeployError(
+                        f"{self.path}: only model='stock' keeps states of layers; it has one process each"
+                    )
+                network = fused_network(*how)
+            else:
+                network = stock_network(*how, self.steps if record else None)
+            self.network = network
+            self.latency = network.latency
+            shape = network.process.inp.shape
+            self._feed = SampleFeed(self.steps, shape, np.uint8 if network.limits == (0, 1) else np.int32)
             rules, self._rules = multiprocessing.Pipe(duplex=False)
             self._results, results = multiprocessing.Pipe(duplex=False)
             self._pipes = [rules, self._rules, self._results, results]
-            settings = MonitorSettings(self.steps, self.latency, self.readout == "voltage", rules, results)
+            settings = MonitorSettings(self.steps, self.latency, network.sums, network.groups, rules, results)
             source = EventSource(shape=shape, feed=self._feed)
-            monitor = CutoffMonitor(shape=network.out.shape, settings=settings)
-            source.name, monitor.name = "EventSource", "CutoffMonitor"
-            source.s_out.connect(network.inp)
-            network.out.connect(monitor.s_in)
+            monitor = CutoffMonitor(shape=network.process.out.shape, settings=settings)
+            source.name, network.process.name, monitor.name = "EventSource", "SpikingNetwork", "CutoffMonitor"
+            source.s_out.connect(network.process.inp)
+            network.process.out.connect(monitor.s_in)
 
-            executable = source.compile(SampleRunConfig())
+            executable = source.compile(SampleRunConfig(model))
             self._runtime = SampleRuntime(executable)
             self._runtime.initialize()
             self._runtime.start(RunSteps(num_steps=_STEPS_FOR_EVER, blocking=False))
 
-    def _check(self, blocks: list[AbstractBlock]) -> None:
-        if not blocks:
-            raise NetXError(f"{self.path}: no layer is left to run; lower skip_layers")
-        if isinstance(blocks[0], Input):
-            raise NetXError(
-                f"{self.path}: its first block turns values into spikes and takes no spikes; use skip_layers=1"
-            )
-        if self.readout == "voltage":
-            if Cuba(int(blocks[-1].neuron.vth.init), 1, 0).fires:
-                raise NetXError(
-                    f"{self.path}: the output layer fires, so its voltage is no readout; use readout='spikes'"
-                )
-            if hasattr(blocks[-1], "synapse_rec"):
-                raise NetXError(f"{self.path}: a recurrent output layer's voltage cannot be read; use a dense one")
-
     @classmethod
     def of(cls, file: NetworkFile, **options: Any) -> LavaSession:
         """Session of a network file that was read; ``options`` as of the class."""
-        return cls(file.path, skip_layers=file.skip_layers, input_shape=file.description.input_shape, **options)
+        shape, values = file.description.input_shape, file.description.takes_values
+        return cls(file.path, skip_layers=file.skip_layers, input_shape=shape, input_block=values, **options)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -181,7 +168,8 @@ class LavaSession:
         At most two samples are in memory. The iterator may be abandoned: the next run starts afresh.
 
         Args:
-            samples: arrays (C, H, W, T), (n, T) or any other shape with as many inputs, of 0 and 1.
+            samples: arrays (C, H, W, T), (n, T) or any other shape with as many inputs, of 0 and 1, or of whole numbers
+                where the network takes values.
             on_result: called with each result before it is yielded.
 
         Raises:
@@ -220,16 +208,19 @@ class LavaSession:
         """(C, H, W, T) → (T, W, H, C), or (T, n) with n in C, H, W order: as netx flattens and as torch does."""
         array = np.asarray(sample)
         shape = array.shape[:-1]
-        flat = len(shape) == 1 or len(self.input_shape) == 1
-        fits = shape == self.input_shape or (flat and prod(shape) == prod(self.input_shape))
+        wanted = self.network.input_shape
+        flat = len(shape) == 1 or len(wanted) == 1
+        fits = shape == wanted or (flat and prod(shape) == prod(wanted))
         if array.ndim < 2 or array.shape[-1] != self.steps or not fits:
             raise DataError(
-                f"sample {index} has shape {array.shape}; the network takes {(*self.input_shape, self.steps)} "
+                f"sample {index} has shape {array.shape}; the network takes {(*wanted, self.steps)} "
                 "(inputs, timesteps last)"
             )
-        if array.dtype != np.bool_ and (array.min() < 0 or array.max() > 1):
-            raise DataError(f"sample {index} holds {array.min()}..{array.max()}; spikes are 0 or 1")
-        return array.reshape(*self.input_shape, self.steps).T
+        low, high = self.network.limits
+        if array.dtype != np.bool_ and (array.min() < low or array.max() > high):
+            allowed = "spikes are 0 or 1" if (low, high) == (0, 1) else f"the network takes values of {low}..{high}"
+            raise DataError(f"sample {index} holds {array.min()}..{array.max()}; {allowed}")
+        return array.reshape(*wanted, self.steps).T
 
     def _receive(self, first: int) -> SampleResult | None:
         """Next result; ``None`` for one of an abandoned run."""
@@ -251,12 +242,16 @@ class LavaSession:
     def recorded(self) -> list[np.ndarray]:
         """u, v and spikes of the sample whose result came last: a block (T, 3, *shape) int32, shape in Lava's order.
 
+        Of a sigma-delta block: sigma (0 in its encoder), residue (0 in its decoder) and message.
+
         Aligned: row t of each block is output step t + 1, its latency removed. Valid until the next result is asked
         for.
         """
         # The network's end runs one step ahead while the source waits for a sample: into row 0, which is no output yet.
         slot = (self._received - 1) % SLOTS
-        return [record[slot, 1 + n : 1 + n + self.steps] for n, record in enumerate(self._records)]
+        # An input block answers in the same step, all others in the next one.
+        rows = enumerate(self.network.records, int(self.latency == len(self.network.records)))
+        return [record[slot, n : n + self.steps] for n, record in rows]
 
     # -- the way out --------------------------------------------------------------------------------------------
 
@@ -305,27 +300,6 @@ class LavaSession:
 
 def _exit_on_signal(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def _load(path: Path, skip_layers: int, input_shape: tuple[int, ...] | None) -> tuple[Network, list[str]]:
-    """The file as a Lava process, and its blocks' names in the file.
-
-    lava-dl's own errors are told as what they mean: Lava cannot run this file.
-    """
-    if not path.is_file():
-        raise NetXError(f"{path}: no such file")
-    try:
-        network = Network(
-            net_config=str(path),
-            skip_layers=skip_layers,
-            input_shape=tuple(reversed(input_shape)) if input_shape is not None else None,
-        )
-        layers = network.net_config["layer"]
-        names = [str(n) for n in range(skip_layers, len(layers)) if layers[n]["type"] in _BLOCKS]
-        network.net_config.f.close()
-    except Exception as error:
-        raise NetXError(f"{path}: lava-dl cannot build this network: {type(error).__name__}: {error}") from error
-    return network, names
 
 
 @contextlib.contextmanager

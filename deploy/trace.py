@@ -16,18 +16,21 @@ def lava_trace(
     *,
     skip_layers: int = 0,
     input_shape: tuple[int, ...] | None = None,
+    input_block: bool = False,
     timeout_s: float = 120.0,
 ) -> list[LayerTrace]:
     """Runs samples in Lava for all their steps and returns what each block did, first to last.
 
-    The models are Lava's own bit-accurate ones; they write down u, v and spikes of each step. The state is cleared
-    between samples and the steps that a signal needs to reach a block are taken off.
+    The models are Lava's own bit-accurate ones; they write down u, v and spikes of each step, or sigma, residue and
+    message (``s`` is int32 then). The state is cleared between samples and the steps that a signal needs to reach a
+    block are taken off.
 
     Args:
         path: NetX file.
-        spikes: uint8 or bool (N, C, H, W, T) or (N, n, T), of 0 and 1.
+        spikes: uint8 or bool (N, C, H, W, T) or (N, n, T), of 0 and 1; whole numbers for a network that takes values.
         skip_layers: blocks of the file to leave out at the beginning.
         input_shape: (C, H, W), where the file does not say it.
+        input_block: feed values to a CUBA input block, as in :class:`LavaSession`.
         timeout_s: longest time for one sample.
 
     Raises:
@@ -35,14 +38,19 @@ def lava_trace(
     """
     count, steps = spikes.shape[0], spikes.shape[-1]
     with LavaSession(
-        path, steps=steps, skip_layers=skip_layers, input_shape=input_shape, timeout_s=timeout_s, record=True
+        path,
+        steps=steps,
+        skip_layers=skip_layers,
+        input_shape=input_shape,
+        input_block=input_block,
+        timeout_s=timeout_s,
+        record=True,
     ) as session:
-        traces = []
-        for name, shape in zip(session.layer_names, session.layer_shapes, strict=True):
+        traces, network = [], session.network
+        for name, shape, graded in zip(network.layers, network.layer_shapes, network.graded, strict=True):
             full = (count, *shape, steps)
-            traces.append(
-                LayerTrace(name, np.empty(full, np.int32), np.empty(full, np.int32), np.empty(full, np.uint8))
-            )
+            kinds = (np.int32, np.int32, np.int32 if graded else np.uint8)
+            traces.append(LayerTrace(name, *(np.empty(full, kind) for kind in kinds)))
         for result in session.run(spikes):
             for trace, rows in zip(traces, session.recorded(), strict=True):
                 trace.u[result.index] = rows[:, 0].T

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from deploy.lava_api import (
     requires,
     tag,
 )
-from toolchain.cutoff.rule import ConfidenceRule
+from toolchain.cutoff.rule import Rule, softmax_peak
 
 
 class CutoffMonitor(AbstractProcess):
@@ -45,36 +44,42 @@ class PyCutoffMonitorModel(PyLoihiProcessModel):
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._settings: MonitorSettings = proc_params["settings"]
-        self._rule: ConfidenceRule | None = None
-        self._scores = np.zeros((1, prod(proc_params["shape"])), dtype=np.int64)
+        self._rule: Rule | None = None
+        self._memory: Any = None  # the rule's, of this sample
+        self._scores = np.zeros((1, self._settings.groups), dtype=np.int64)
         self._sequence = 0
         self._begin = 0  # Lava's time step before the first one of the sample
         self._decided = False
 
     def run_spk(self) -> None:
-        output = self.s_in.recv().T.reshape(1, -1)  # (W, H, C) → C, H, W order
+        # (W, H, C) → C, H, W order
+        output = self.s_in.recv().T.reshape(1, self._settings.groups, -1).sum(axis=2, dtype=np.int64)
         step = self.time_step - self._begin - self._settings.latency
         if step < 1:
             return
         if step == 1:  # not before: the network's end runs one step ahead of a source that waits for a sample
             while self._settings.rules.poll():
                 self._rule = self._settings.rules.recv()
-        self._scores = output.astype(np.int64) if self._settings.voltage else self._scores + output
-        stops = self._rule is not None and bool(self._rule.stops(self._scores)[0])
-        self._decided = stops or step == self._settings.steps
+            self._memory = self._rule.begin(1) if self._rule is not None else None
+        self._scores = output if self._settings.accumulated else self._scores + output
+        self._decided = step == self._settings.steps
+        if self._rule is not None:
+            statistic, self._memory = self._rule.measure(self._scores, step, self._memory)
+            self._decided |= bool(statistic[0] >= self._rule.threshold)
 
     def post_guard(self) -> bool:
         return self._decided
 
     def run_post_mgmt(self) -> None:
         executed = self.time_step - self._begin
-        measure = self._rule or ConfidenceRule(threshold=1.0, scale=1.0)
+        step = executed - self._settings.latency
+        confidence = self._rule.confidence(self._scores, step) if self._rule else softmax_peak(self._scores)
         self._settings.results.send(
             (
                 self._sequence,
                 int(self._scores[0].argmax()),
-                float(measure.confidence(self._scores)[0]),
-                executed - self._settings.latency,
+                float(confidence[0]),
+                step,
                 executed,
                 time.monotonic(),
                 self._scores[0],

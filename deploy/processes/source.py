@@ -1,4 +1,4 @@
-"""The process that feeds the network: one timestep of spikes in each Lava step."""
+"""The process that feeds the network: one timestep of spikes, or values, in each Lava step."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ from toolchain.errors import AoiError
 
 if TYPE_CHECKING:
     from deploy.session import SampleResult
-    from toolchain.cutoff.rule import ConfidenceRule
+    from toolchain.cutoff.rule import Rule
 
 
 class Session(Protocol):
     """A network at work on a target."""
 
-    rule: ConfidenceRule | None  # of the next run
+    rule: Rule | None  # of the next run
     latency: int  # L
     build_s: float  # wall time of compiling and starting
     run_s: float  # wall time of all runs so far
@@ -47,7 +47,7 @@ class Target(Protocol):
         *,
         steps: int,
         readout: Literal["spikes", "voltage"],
-        rule: ConfidenceRule | None,
+        rule: Rule | None,
         skip_layers: int,
         input_shape: tuple[int, ...] | None,
         timeout_s: float,

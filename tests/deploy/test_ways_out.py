@@ -138,10 +138,10 @@ def test_done(start: Callable[[Scenario], Victim]) -> None:
 
 
 class FailingRule(ConfidenceRule):
-    def stops(self, scores: np.ndarray) -> np.ndarray:
+    def measure(self, scores: np.ndarray, step: int, memory: Any) -> tuple[np.ndarray, Any]:
         if scores.sum() > 3:
             raise ZeroDivisionError("the rule broke")
-        return super().stops(scores)
+        return super().measure(scores, step, memory)
 
 
 def test_exception_in_a_process_model(start: Callable[[Scenario], Victim]) -> None:
