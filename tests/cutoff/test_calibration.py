@@ -1,12 +1,14 @@
-"""Scale and threshold: fitted on streams whose truth is known."""
+"""Rule and threshold: fitted on streams whose truth is known."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from toolchain.cutoff.calibration import calibrate, fit_scale
-from toolchain.cutoff.rule import decide
+from toolchain.cutoff.calibration import calibrate
+from toolchain.cutoff.exact import losses_allowed
+from toolchain.cutoff.fitting import fit_scale, fit_scales, fit_units
+from toolchain.cutoff.rule import RULES, decide
 from toolchain.errors import DataError
 
 
@@ -32,7 +34,9 @@ def test_scale_finds_the_temperature_that_made_the_labels() -> None:
 def test_calibrated_drop_holds_on_new_recordings() -> None:
     result = calibrate(*streams(3000, 0), max_drop=0.01, risk=0.05)
     assert result.certified
-    assert result.bound <= 0.02
+    assert result.bound == 0.01
+    assert (result.fit_samples, result.test_samples) == (600, 2400)
+    assert result.lost <= losses_allowed(2400, 0.01, 0.05)[result.gained]
     scores, labels = streams(20_000, 1)
     full = (decide(None, scores).prediction == labels).mean()
     chosen = decide(result.rule, scores)
@@ -43,7 +47,8 @@ def test_calibrated_drop_holds_on_new_recordings() -> None:
 def test_too_few_recordings_certify_nothing_and_it_says_how_many_it_takes() -> None:
     result = calibrate(*streams(100, 0), max_drop=0.005, risk=0.05)
     assert not result.certified
-    assert result.samples_needed == 598
+    assert result.samples_needed == 648  # 598 to test the threshold on, 50 to fit the scale on
+    assert (result.fit_samples, result.test_samples) == (100, 100)  # nothing is given away where nothing is gained
     assert result.accuracy_drop <= 0.005
     assert result.expected_drop <= 0.0025
 
@@ -74,3 +79,80 @@ def test_the_uncertified_choice_keeps_its_drop_on_new_recordings() -> None:
     drops, steps = np.array(outcomes).T
     assert (drops <= 0.01).mean() >= 0.9
     assert steps.mean() < 24
+
+
+def test_the_fewest_that_it_names_do_certify() -> None:
+    """Runs that are decided from the first step on lose nothing."""
+    labels = np.arange(648) % 5
+    scores = np.zeros((648, 5, 6), dtype=np.int64)
+    scores[np.arange(648), labels] = np.arange(10, 70, 10)
+    assert calibrate(scores, labels, max_drop=0.005).certified
+    one_less = calibrate(scores[1:], labels[1:], max_drop=0.005)
+    assert not one_less.certified
+    assert one_less.samples_needed == 648
+    patience = calibrate(scores[:598], labels[:598], max_drop=0.005, rule="patience")  # has nothing to fit
+    assert patience.certified
+    assert not calibrate(scores[:597], labels[:597], max_drop=0.005, rule="patience").certified
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_every_rule_can_be_calibrated(rule: str) -> None:
+    scores, labels = streams(20_000, 1)
+    full = (decide(None, scores).prediction == labels).mean()
+    certified = calibrate(*streams(3000, 0), max_drop=0.02, rule=rule)
+    assert certified.certified
+    assert certified.rule.name == rule
+    chosen = decide(certified.rule, scores)
+    assert full - (chosen.prediction == labels).mean() <= 0.02
+    assert chosen.step.mean() <= 26
+    few = calibrate(*streams(100, 0), max_drop=0.02, rule=rule)
+    assert not few.certified
+    assert few.accuracy_drop <= 0.02
+
+
+def test_one_temperature_a_step() -> None:
+    scores, labels = streams(3000, 0)
+    result = calibrate(scores, labels, max_drop=0.01, temperature="step")
+    assert result.certified
+    assert len(result.rule.scales) == 30
+    generator = np.random.default_rng(1)
+    logits = generator.normal(0, 3, (20_000, 4, 3))
+    sharp = np.array([0.5, 1.0, 2.0])
+    truth = logits.mean(axis=-1)
+    odds = np.exp(truth - truth.max(1, keepdims=True))
+    labels = np.array([generator.choice(4, p=p) for p in odds / odds.sum(1, keepdims=True)])
+    assert fit_scales(truth[..., None] / sharp, labels) == pytest.approx(sharp, rel=0.06)
+
+
+def test_gap_units_are_the_least_gaps_that_are_as_right_as_the_end() -> None:
+    scores = np.zeros((4, 2, 2), dtype=np.int64)
+    scores[:, 0, 0] = [5, 3, 3, 1]
+    scores[:, 1, 1] = [0, 0, 9, 9]  # the last two change their minds, and are right to
+    scores[:, 0, 1] = 5
+    labels = np.array([0, 0, 1, 1])
+    assert fit_units(scores, labels) == (5.0, 4.0)
+    assert fit_units(scores, labels, share=0.6) == (3.0, 4.0)
+
+
+def test_a_certified_drop_that_would_be_lost_is_not_certified() -> None:
+    """Early answers are wrong at random and nothing tells: only T will do, and the choice is T."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 2000)
+    scores = np.zeros((2000, 2, 4), dtype=np.int64)
+    scores[np.arange(2000), generator.integers(0, 2, 2000), :3] = 5
+    scores[np.arange(2000), labels, 3] = 5
+    result = calibrate(scores, labels, max_drop=0.01)
+    assert result.certified
+    assert result.mean_decision_step == 4
+
+
+def test_recordings_that_cannot_be_used_are_refused() -> None:
+    scores, labels = streams(20, 0)
+    with pytest.raises(DataError, match="no recordings"):
+        calibrate(scores[:0], labels[:0])
+    with pytest.raises(DataError, match="label 7 of the recordings is none of the network's 5 classes"):
+        calibrate(scores, np.where(np.arange(20) == 3, 7, labels))
+    with pytest.raises(DataError, match="--rule hope"):
+        calibrate(scores, labels, rule="hope")
+    with pytest.raises(DataError, match="--temperature warm"):
+        calibrate(scores, labels, temperature="warm")

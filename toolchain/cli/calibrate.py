@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,21 +32,30 @@ def command(
     split: SplitOption = "calibration",
     max_drop: Annotated[float, typer.Option(help="Largest accuracy drop wanted, between 0 and 1.")] = 0.005,
     risk: Annotated[float, typer.Option(help="A certified drop is exceeded with at most this probability.")] = 0.05,
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="What decides: confidence, entropy, gap, conformal, patience, fixed, int-confidence or int-gap."
+        ),
+    ] = "confidence",
+    temperature: Annotated[str, typer.Option(help="Of the confidence: shared by all steps, or one a step.")] = "shared",
     window_us: WindowOption = None,
     bins: BinsOption = None,
     download: DownloadOption = False,
     json: JsonFlag = False,
 ) -> None:
-    """Fit the confidence and choose the cutoff's threshold; write both into the network file.
+    """Fit a stopping rule and choose its threshold; write both into the network file.
+
+    Where the recordings suffice, the accuracy drop is certified: with probability 1 - risk it is at most max-drop.
 
     Example: aoi calibrate runs/demo/network.net --max-drop 0.005
     """
     request = Request(data, split, None, window_us, bins, download)
-    result = calibrate(net, request, max_drop, risk)
+    result = calibrate(net, request, max_drop, risk, rule=rule, temperature=temperature)
     if json:
         print_json(
             {
-                **asdict(result),
+                **result.evidence(),
                 "temperature": result.temperature,
                 "calibration_samples": result.samples,
                 "network": str(net),
@@ -55,12 +63,15 @@ def command(
         )
         return
     certified = "yes" if result.certified else f"no: that takes at least {result.samples_needed} recordings"
+    if not result.certified and result.samples >= result.samples_needed:
+        certified = "no: too many recordings are lost even by the latest stops"
+    tested = f", {result.test_samples} of them chose the threshold" if result.test_samples < result.samples else ""
     print_table(
         f"calibrated {net}",
         ["", ""],
         [
-            ["recordings", str(result.samples)],
-            ["threshold", f"{result.threshold:.6g}"],
+            ["recordings", f"{result.samples}{tested}"],
+            ["rule, threshold", f"{result.rule.name}, {result.threshold:.6g}"],
             ["temperature (1 / scale)", f"{result.temperature:.4g}"],
             ["accuracy at T", f"{result.full_accuracy:.4f}"],
             ["accuracy drop, wanted at most", f"{result.accuracy_drop:.4f}, {result.max_drop:g}"],
@@ -71,7 +82,15 @@ def command(
     )
 
 
-def calibrate(net: Path, request: Request, max_drop: float, risk: float) -> Calibration:
+def calibrate(
+    net: Path,
+    request: Request,
+    max_drop: float,
+    risk: float,
+    *,
+    rule: str = "confidence",
+    temperature: str = "shared",
+) -> Calibration:
     """Calibrates on a split that training never saw and rewrites the file in one step."""
     import numpy as np
 
@@ -81,7 +100,7 @@ def calibrate(net: Path, request: Request, max_drop: float, risk: float) -> Cali
     from toolchain.netx.read import read_network
     from toolchain.netx.write import update_metadata
 
-    check_request(max_drop, risk)
+    check_request(max_drop, risk, rule, temperature)
     network = read_network(net)
     if request.split in ("train", "validation", "test"):
         reason = "it is kept for reporting" if request.split == "test" else "training saw it"
@@ -94,9 +113,20 @@ def calibrate(net: Path, request: Request, max_drop: float, risk: float) -> Cali
             f"{int(seen.sum())} of {len(spikes)} recordings, such as {example}, were seen in training; "
             "calibrate on recordings that training did not see"
         )
-    result = fit(scores_of(network, spikes, "running on the engine"), spikes.labels, max_drop=max_drop, risk=risk)
+    result = fit(
+        scores_of(network, spikes, "running on the engine"),
+        spikes.labels,
+        max_drop=max_drop,
+        risk=risk,
+        rule=rule,
+        temperature=temperature,
+    )
     policy = CutoffPolicy(
-        threshold=result.threshold, scale=result.scale, evidence={"split": request.split, **result.evidence()}
+        rule=result.rule.name,
+        threshold=result.threshold,
+        scale=result.scale,
+        params=result.rule.params(),
+        evidence={"split": request.split, **result.evidence()},
     )
     metadata = network.metadata or Metadata(readout=readout_of(network))
     update_metadata(net, metadata.model_copy(update={"policy": policy}))

@@ -15,6 +15,7 @@ from toolchain.cli.recordings import (
     DownloadOption,
     NetworkArgument,
     Request,
+    RuleOption,
     SamplesOption,
     SplitOption,
     WindowOption,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from deploy.session import SampleResult
-    from toolchain.cutoff.rule import ConfidenceRule
+    from toolchain.cutoff.rule import Rule
     from toolchain.events.spikes import SpikeData
     from toolchain.netx.read import NetworkFile
 
@@ -47,7 +48,7 @@ def command(
     target: Annotated[str, typer.Option(help="sim; loihi and slurm are to come.")] = "sim",
     samples: SamplesOption = None,
     model: Annotated[str, typer.Option(help="stock: the graph of Lava's own processes.")] = "stock",
-    rule: Annotated[str | None, typer.Option(help="confidence:THRESHOLD[:SCALE] instead of the file's rule.")] = None,
+    rule: RuleOption = None,
     no_cutoff: Annotated[bool, typer.Option("--no-cutoff", help="Run all T steps of every sample.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for results.jsonl and summary.json. Default: deploy/ beside NET.")
@@ -123,7 +124,7 @@ def open_session(network: NetworkFile, steps: int, target: str) -> Any:
 
 
 def run_samples(
-    session: Any, network: NetworkFile, spikes: SpikeData, rule: ConfidenceRule | None, out: Path
+    session: Any, network: NetworkFile, spikes: SpikeData, rule: Rule | None, out: Path
 ) -> tuple[list[SampleResult], float]:
     """Runs all samples once with ``rule`` and writes ``results.jsonl``; returns the results and the wall time in s."""
     import json
@@ -162,7 +163,7 @@ def summarise(
     results: list[SampleResult],
     wall_s: float,
     spikes: SpikeData,
-    rule: ConfidenceRule | None,
+    rule: Rule | None,
     every_step: np.ndarray,
     out: Path,
 ) -> dict[str, Any]:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from toolchain.cutoff.rule import ConfidenceRule
+    from toolchain.cutoff.rule import Rule
+    from toolchain.engine import Run
     from toolchain.events.config import DataConfig
+    from toolchain.events.corrupt import Corruption
     from toolchain.events.dataset import EventDataset
     from toolchain.events.encoding import Encoding, Split
     from toolchain.events.spikes import SpikeData
@@ -33,6 +35,14 @@ SplitOption = Annotated[str, typer.Option(help="train, validation, calibration o
 SamplesOption = Annotated[int | None, typer.Option(min=1, help="Only the first N recordings of the split.")]
 WindowOption = Annotated[int | None, typer.Option("--window-us", min=1, help="Time window, µs, if the file has none.")]
 BinsOption = Annotated[int | None, typer.Option(min=1, max=4096, help="Timesteps T, if the file names no encoding.")]
+RuleOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME:THRESHOLD[:SCALE]",
+        help="Instead of the file's rule: confidence, entropy, conformal (shares), gap (a lead), fixed, patience "
+        "(steps), int-confidence, int-gap. What it leaves out comes from the file.",
+    ),
+]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a named data set if it is not here yet.")]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
@@ -48,6 +58,7 @@ class Request:
     window_us: int | None = None
     bins: int | None = None
     download: bool = False
+    corruption: Corruption | None = None
 
 
 def lasting_name(data: str) -> str:
@@ -95,8 +106,11 @@ def load_split(network: NetworkFile, request: Request) -> SpikeData:
         )
     encoding = _encoding(network, request, dataset.sensor_size)
     indices = require_split(dataset, config.splits, split)
-    with progress(f"encoding {request.split}") as advance:
-        data = load_spikes(dataset, indices[: request.samples], encoding, progress=advance)
+    label = f"encoding {request.split}" + (f", {request.corruption}" if request.corruption else "")
+    with progress(label) as advance:
+        data = load_spikes(
+            dataset, indices[: request.samples], encoding, corruption=request.corruption, progress=advance
+        )
     classes = metadata.classes if metadata and metadata.classes else dataset.classes
     if len(classes) > network.description.outputs:
         raise DataError(
@@ -153,13 +167,13 @@ def readout_of(network: NetworkFile) -> Readout:
     return "spikes" if network.description.fires else "voltage"
 
 
-def scores_of(network: NetworkFile, data: SpikeData, label: str) -> np.ndarray:
-    """Accumulated readout (samples, classes, T) of all T steps, on the engine."""
+def run_of(network: NetworkFile, data: SpikeData, label: str) -> Run:
+    """All T steps of all samples on the engine: scores, spikes and operations at each step."""
     from toolchain.cli.console import progress
     from toolchain.engine import Engine
 
     with progress(label) as advance:
-        return Engine(network.description).run_scores(
+        return Engine(network.description).run_stream(
             len(data),
             shaped(network, data),
             readout=readout_of(network),
@@ -167,37 +181,23 @@ def scores_of(network: NetworkFile, data: SpikeData, label: str) -> np.ndarray:
         )
 
 
-def rule_of(network: NetworkFile, text: str | None, *, required: bool = True) -> ConfidenceRule | None:
-    """The rule in the file, or ``confidence:THRESHOLD[:SCALE]`` from the command line."""
-    from toolchain.cutoff.rule import ConfidenceRule
+def scores_of(network: NetworkFile, data: SpikeData, label: str) -> np.ndarray:
+    """Accumulated readout (samples, classes, T) of all T steps, on the engine."""
+    return run_of(network, data, label).scores
+
+
+def rule_of(network: NetworkFile, text: str | None, *, required: bool = True) -> Rule | None:
+    """The rule in the file, or the one that ``--rule`` spells; what it leaves out comes from the file."""
+    from toolchain.cutoff.rule import parse_rule, rule_of_policy
 
     policy = network.metadata.policy if network.metadata else None
-    if text is None:
-        if policy is None:
-            if required:
-                raise DataError(
-                    f"{network.path}: holds no calibrated cutoff; "
-                    "run 'aoi calibrate', or give --rule confidence:0.9:SCALE, or run all steps with --no-cutoff"
-                )
-            return None
-        return ConfidenceRule(policy.threshold, policy.scale)
-    name, *numbers = text.split(":")
-    try:
-        values = [float(number) for number in numbers]
-    except ValueError:
-        values = []
-    if name != "confidence" or not 1 <= len(values) <= 2:
+    if text is not None:
+        return parse_rule(text, policy)
+    if policy is not None:
+        return rule_of_policy(policy)
+    if required:
         raise DataError(
-            f"--rule {text}: expected confidence:THRESHOLD or confidence:THRESHOLD:SCALE, as confidence:0.9"
+            f"{network.path}: holds no calibrated cutoff; "
+            "run 'aoi calibrate', or give --rule confidence:0.9:SCALE, or run all steps with --no-cutoff"
         )
-    if not 0 < values[0] <= 1:
-        raise DataError(f"--rule {text}: the threshold is a probability, above 0 and at most 1")
-    if len(values) == 2:
-        if not 0 < values[1] < float("inf"):
-            raise DataError(f"--rule {text}: the scale is a positive number")
-        return ConfidenceRule(values[0], values[1])
-    if policy is None:
-        raise DataError(
-            f"--rule {text}: {network.path.name} holds no calibrated scale; run 'aoi calibrate' or add one: {text}:0.5"
-        )
-    return ConfidenceRule(values[0], policy.scale)
+    return None

@@ -1,132 +1,223 @@
-"""Fits the confidence's scale and chooses the threshold, on recordings that neither train nor report."""
+"""Fits a rule and chooses its threshold, on recordings that neither train nor report.
+
+**With a guarantee** where the recordings suffice (Learn-then-Test, arXiv 2110.01052): what the rule needs besides the
+threshold is fitted on one part; on the other, thresholds are tested from the most careful down, each at level ``risk``
+against "the drop is max_drop or more", and the search ends before the first that fails to reject it. The first truly
+bad threshold of that fixed order is passed with probability at most ``risk``, and so is any beyond it: with probability
+at least 1 - risk over the calibration recordings, the drop against full inference is at most max_drop. The test is
+that of ``toolchain.cutoff.exact``, on pairs: right at T and wrong where the run stops (lost), or the reverse (gained).
+
+**Without** where they do not: the smallest threshold, chosen on all recordings, for which two estimates stay small as
+they do at all more careful ones: the drop counted on the recordings stays within max_drop, and the drop that the
+confidences themselves promise, a finer ruler than whole recordings, within half of it. Marked as uncertified.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.stats import beta, binom
+from scipy.stats import beta
 
-from toolchain.cutoff.rule import ConfidenceRule, decide
+from toolchain.cutoff import exact
+from toolchain.cutoff.fitting import fit_quantiles, fit_scale, fit_scales, fit_units
+from toolchain.cutoff.rule import RULES, Decisions, Rule, candidates, make_rule, statistics, stop_steps
 from toolchain.errors import DataError
 
 # The share of max_drop that the confidences may promise to lose where nothing can be certified; the rest is a margin,
 # because a threshold chosen as the best of many on few recordings is partly chosen by luck.
 _MARGIN = 0.5
-# Thresholds tried, most careful first: fine where confidence is high.
-_CANDIDATES = np.concatenate([[1.0], 1 - np.geomspace(1e-6, 0.7, 120)])
+# Recordings that a rule is fitted on before its threshold is tested on others: a fifth, within limits.
+_FIT_SHARE, _FIT_LEAST, _FIT_MOST = 0.2, 50, 2000
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold and its evidence. Drops are in accuracy against all T steps, on the calibration split."""
+    """A rule with its threshold, and its evidence. Drops are in accuracy against all T steps."""
 
-    threshold: float
-    scale: float
-    certified: bool  # with probability 1 - risk over the calibration data, the drop is at most max_drop
-    bound: float  # upper bound of the drop at this threshold, at confidence 1 - risk
+    rule: Rule
+    certified: bool  # with probability 1 - risk over the calibration recordings, the drop is at most max_drop
+    bound: float
+    """Upper bound of the drop at confidence 1 - risk: max_drop where it is certified; otherwise that of the share of
+    lost recordings (Clopper-Pearson), which holds for this threshold taken alone."""
     max_drop: float
     risk: float
-    samples: int
-    samples_needed: int  # the fewest that can certify max_drop at this risk, when no sample is lost
-    accuracy_drop: float
-    expected_drop: float
+    samples: int  # recordings in all
+    fit_samples: int  # those that the rule was fitted on
+    test_samples: int  # those that the threshold was chosen on; all in both roles where nothing is certified
+    samples_needed: int  # the fewest that can certify max_drop at this risk, when no recording is lost
+    lost: int  # of the test samples, right at T and wrong where the run stops
+    gained: int  # the reverse
+    accuracy_drop: float  # of the test samples
+    expected_drop: float  # as the confidences promise
     mean_decision_step: float
     full_accuracy: float
 
     @property
-    def temperature(self) -> float:
-        return 1.0 / self.scale
+    def threshold(self) -> float:
+        return self.rule.threshold
 
     @property
-    def rule(self) -> ConfidenceRule:
-        return ConfidenceRule(self.threshold, self.scale)
+    def scale(self) -> float:
+        return self.rule.scale
+
+    @property
+    def temperature(self) -> float:
+        """1 / scale of the confidence."""
+        return 1.0 / self.rule.scale
 
     def evidence(self) -> dict[str, Any]:
-        return asdict(self)
+        """All of it as JSON holds it, without the rule's own parameters."""
+        mine = {key: value for key, value in vars(self).items() if key != "rule"}
+        return {"rule": self.rule.name, "threshold": self.threshold, "scale": self.scale, **mine}
 
 
-def fit_scale(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The one scale that minimises the cross entropy of ``softmax(scale * z[t])`` over the steps where runs may stop.
-
-    ``scores`` (samples, classes, T), accumulated readout. One scale for all steps exits earlier than one a step. The
-    last third of the steps is left out: few runs get there, and evidence that piles up without being new makes a few
-    wrong answers there so certain that they would blur the confidence of all others.
-    """
-    steps = scores.shape[-1]
-    z = np.moveaxis(scores[..., : max(1, 2 * steps // 3)], 1, -1).astype(np.float64)
-    z = z - z.max(axis=-1, keepdims=True)
-    spread = max(float(-z.min()), 1e-12)
-    right = np.take_along_axis(z, np.broadcast_to(labels[:, None, None], (*z.shape[:2], 1)), axis=-1)[..., 0]
-
-    def loss(log_scale: float) -> float:
-        scale = math.exp(log_scale)
-        return float((np.log(np.exp(scale * z).sum(axis=-1)) - scale * right).mean())
-
-    bounds = (math.log(1e-3 / spread), math.log(1e4 / spread))
-    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4}).x)
-
-
-def check_request(max_drop: float, risk: float) -> None:
-    """Raises DataError where ``max_drop`` or ``risk`` is no probability."""
+def check_request(max_drop: float, risk: float, rule: str = "confidence", temperature: str = "shared") -> None:
+    """Raises DataError where ``max_drop`` or ``risk`` is no probability, or the rule or temperature unknown."""
     if not 0 < max_drop < 1:
         raise DataError(f"--max-drop {max_drop}: the largest accuracy drop lies between 0 and 1; 0.005 is half a point")
     if not 0 < risk < 1:
         raise DataError(f"--risk {risk}: the risk lies between 0 and 1; 0.05 certifies with 95 % confidence")
+    if rule not in RULES:
+        raise DataError(f"--rule {rule}: there is no such rule to calibrate; choose one of {', '.join(RULES)}")
+    if temperature not in ("shared", "step"):
+        raise DataError(f"--temperature {temperature}: choose shared, or step for one a step")
+    if temperature == "step" and rule == "int-confidence":
+        raise DataError("--temperature step: the integer form has one scale for all steps; use shared")
 
 
-def calibrate(scores: np.ndarray, labels: np.ndarray, *, max_drop: float = 0.005, risk: float = 0.05) -> Calibration:
-    """Chooses the smallest threshold whose accuracy drop stays within ``max_drop``.
+def calibrate(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    *,
+    max_drop: float = 0.005,
+    risk: float = 0.05,
+    rule: str = "confidence",
+    temperature: str = "shared",
+    seed: int = 0,
+) -> Calibration:
+    """Fits ``rule`` and chooses the threshold of the earliest stops whose accuracy drop stays within ``max_drop``.
 
-    Thresholds are tried from the most careful down and the search ends at the first that fails, so that the test is
-    valid for the one it ends on (fixed-sequence testing, Learn-then-Test, arXiv 2110.01052): a threshold is certified
-    while the binomial p-value of "a run that all T steps get right is lost in more than max_drop of cases" is at most
-    ``risk``. Where too few samples can certify anything, the threshold is the smallest for which two estimates stay
-    small, as they do at all higher ones: the drop counted on the samples stays within max_drop, and the drop that
-    the confidences themselves promise, a finer ruler than whole samples, within half of it.
+    Args:
+        scores: accumulated readout (samples, classes, T), any real dtype.
+        labels: int (samples,), true classes.
+        max_drop: largest drop wanted against full inference, in (0, 1).
+        risk: largest probability that a certified drop is exceeded, in (0, 1).
+        rule: name of the rule.
+        temperature: "shared", one scale of the confidence for all steps, or "step", one a step.
+        seed: of the division of the recordings into two parts.
+
+    Raises:
+        DataError: max_drop or risk is no probability, there are no recordings, or labels the network does not know.
     """
-    check_request(max_drop, risk)
+    check_request(max_drop, risk, rule, temperature)
     samples = len(labels)
+    if not samples:
+        raise DataError("there are no recordings to calibrate on; add some to the calibration split")
+    if labels.min() < 0 or labels.max() >= scores.shape[1]:
+        bad = labels.max() if labels.max() >= scores.shape[1] else labels.min()
+        raise DataError(f"label {bad} of the recordings is none of the network's {scores.shape[1]} classes")
+    needed = exact.samples_needed(max_drop, risk)
+    fitted = RULES[rule].fitted
+    enough = needed + (_FIT_LEAST if fitted else 0)
+    if samples >= enough:
+        fit, test = _parts(samples, needed, seed) if fitted else (np.arange(samples), np.arange(samples))
+        plain = fit_rule(rule, scores[fit], labels[fit], temperature)
+        trial = _Trial(plain, scores[test], labels[test])
+        certified = trial.certified(max_drop, risk)
+        if certified is not None:
+            return trial.result(certified, True, max_drop, risk, samples, len(fit), enough)
+    plain = fit_rule(rule, scores, labels, temperature)
+    trial = _Trial(plain, scores, labels)
+    return trial.result(trial.empirical(max_drop), False, max_drop, risk, samples, samples, enough)
+
+
+def fit_rule(name: str, scores: np.ndarray, labels: np.ndarray, temperature: str = "shared") -> Rule:
+    """A rule of its name with all but the threshold fitted; the threshold is the most careful one."""
     scale = fit_scale(scores, labels)
-    full = decide(None, scores).prediction == labels
-    final_confidence = ConfidenceRule(1.0, scale).confidence(scores[..., -1])
+    params: dict[str, Any] = {"scales": fit_scales(scores, labels)} if temperature == "step" else {}
+    if name in ("gap", "int-gap"):
+        params["units"] = fit_units(scores, labels)
+    if name == "conformal":
+        scales = params.get("scales") or (scale,) * scores.shape[-1]
+        params |= {"quantiles": fit_quantiles(scores, labels, scales), "samples": len(labels)}
+    plain = make_rule(name, 1.0, scale, params)
+    return plain.at(candidates(plain, scores.shape[-1])[0])
 
-    def measure(threshold: float) -> tuple[int, float, float, float]:
-        chosen = decide(ConfidenceRule(threshold, scale), scores)
-        right = chosen.prediction == labels
-        promised = float((final_confidence - chosen.confidence).mean())
-        return int((full & ~right).sum()), float(full.mean() - right.mean()), promised, float(chosen.step.mean())
 
-    careful = float(_CANDIDATES[0])
-    certified = empirical = careful
-    may_certify = may_choose = True
-    for candidate in _CANDIDATES:
-        lost, drop, promised, _ = measure(float(candidate))
-        may_certify = may_certify and binom.cdf(lost, samples, max_drop) <= risk
-        may_choose = may_choose and drop <= max_drop and promised <= _MARGIN * max_drop
-        if may_certify:
-            certified = float(candidate)
-        if may_choose:
-            empirical = float(candidate)
-        if not (may_certify or may_choose):
-            break
-    is_certified = binom.cdf(measure(careful)[0], samples, max_drop) <= risk
-    threshold = certified if is_certified else empirical
-    lost, drop, promised, mean_step = measure(threshold)
-    return Calibration(
-        threshold=threshold,
-        scale=scale,
-        certified=bool(is_certified),
-        bound=1.0 if lost == samples else float(beta.ppf(1 - risk, lost + 1, samples - lost)),
-        max_drop=max_drop,
-        risk=risk,
-        samples=samples,
-        samples_needed=math.ceil(math.log(risk) / math.log1p(-max_drop)),
-        accuracy_drop=drop,
-        expected_drop=promised,
-        mean_decision_step=mean_step,
-        full_accuracy=float(full.mean()),
-    )
+def _parts(samples: int, needed: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the recordings to fit on and of those to test on, at random; at least ``needed`` of the latter."""
+    fit = int(np.clip(_FIT_SHARE * samples, _FIT_LEAST, min(_FIT_MOST, samples - needed)))
+    order = np.random.default_rng(seed).permutation(samples)
+    return np.sort(order[:fit]), np.sort(order[fit:])
+
+
+class _Trial:
+    """The candidates of a fitted rule, tried on recordings."""
+
+    def __init__(self, rule: Rule, scores: np.ndarray, labels: np.ndarray) -> None:
+        self._rule, self._scores, self._labels = rule, scores, labels
+        self._thresholds = candidates(rule, scores.shape[-1])
+        self._statistics = statistics(rule, scores)
+        self._right = scores.argmax(axis=1) == labels[:, None]  # (samples, T)
+        self._full = self._right[:, -1]
+
+    def _decide(self, threshold: float) -> Decisions:
+        step = stop_steps(self._statistics, threshold)
+        rows = np.arange(len(step))
+        final = self._scores[rows, :, step - 1]
+        return Decisions(step, final.argmax(axis=-1), self._rule.confidence(final, step))
+
+    def _counts(self, step: np.ndarray) -> tuple[int, int]:
+        right = self._right[np.arange(len(step)), step - 1]
+        return int((self._full & ~right).sum()), int((right & ~self._full).sum())
+
+    def _promised(self, chosen: Decisions) -> float:
+        steps = self._scores.shape[-1]
+        return float((self._rule.confidence(self._scores[..., -1], steps) - chosen.confidence).mean())
+
+    def certified(self, max_drop: float, risk: float) -> float | None:
+        """The last threshold of the fixed order before the first that is not shown to keep ``max_drop``."""
+        passed = None
+        for threshold in self._thresholds:
+            counts = self._counts(stop_steps(self._statistics, threshold))
+            if not exact.shows_drop_at_most(*counts, len(self._labels), max_drop, risk):
+                break
+            passed = float(threshold)
+        return passed
+
+    def empirical(self, max_drop: float) -> float:
+        """The last threshold, from the most careful down, whose counted and promised drops stay small."""
+        passed = float(self._thresholds[0])
+        for threshold in self._thresholds:
+            chosen = self._decide(threshold)
+            lost, gained = self._counts(chosen.step)
+            if lost - gained > max_drop * len(self._labels) or self._promised(chosen) > _MARGIN * max_drop:
+                break
+            passed = float(threshold)
+        return passed
+
+    def result(
+        self, threshold: float, certified: bool, max_drop: float, risk: float, samples: int, fit: int, needed: int
+    ) -> Calibration:
+        chosen, tested = self._decide(threshold), len(self._labels)
+        lost, gained = self._counts(chosen.step)
+        alone = 1.0 if lost == tested else float(beta.ppf(1 - risk, lost + 1, tested - lost))
+        return Calibration(
+            rule=self._rule.at(threshold),
+            certified=certified,
+            bound=max_drop if certified else alone,
+            max_drop=max_drop,
+            risk=risk,
+            samples=samples,
+            fit_samples=fit,
+            test_samples=tested,
+            samples_needed=needed,
+            lost=lost,
+            gained=gained,
+            accuracy_drop=(lost - gained) / tested,
+            expected_drop=self._promised(chosen),
+            mean_decision_step=float(chosen.step.mean()),
+            full_accuracy=float(self._full.mean()),
+        )

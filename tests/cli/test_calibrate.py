@@ -1,0 +1,96 @@
+"""aoi calibrate: every rule into the file and back, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Aoi
+from tests.cli.test_bad_input import refuse
+from toolchain.cutoff.rule import RULES
+from toolchain.events.recording import make_events
+from toolchain.netx.read import read_network
+
+
+@pytest.fixture
+def net(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(trained / "network.net", tmp_path / "network.net"))
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_every_rule_goes_into_the_file_and_back(aoi: Aoi, net: Path, rule: str) -> None:
+    result = aoi("calibrate", net, "--rule", rule, "--max-drop", "0.05", "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert {"threshold", "temperature", "certified", "bound", "calibration_samples"} <= set(report)
+    assert report["certified"] is True
+    assert report["bound"] == 0.05
+    policy = read_network(net).metadata.policy  # type: ignore[union-attr]
+    assert policy is not None
+    assert (policy.rule, policy.threshold) == (rule, report["threshold"])
+    assert policy.evidence["split"] == "calibration"
+    assert policy.evidence["lost"] + policy.evidence["gained"] <= policy.evidence["test_samples"]
+    evaluated = json.loads(aoi("evaluate", net, "--json").stdout)
+    assert evaluated["threshold"] == report["threshold"]
+    assert 1 <= evaluated["mean_decision_step"] <= 24
+    again = json.loads(aoi("evaluate", net, "--rule", f"{rule}:{report['threshold']!r}", "--json").stdout)
+    assert again["mean_decision_step"] == evaluated["mean_decision_step"]
+    assert f"cutoff: {rule} >=" in aoi("inspect", net).stdout
+
+
+def test_what_is_uncertified_says_how_many_it_takes(aoi: Aoi, net: Path) -> None:
+    result = aoi("calibrate", net, "--max-drop", "0.005")
+    assert result.returncode == 0
+    assert "no: that takes at least 648 recordings" in result.stdout
+    report = json.loads(aoi("calibrate", net, "--max-drop", "0.005", "--json").stdout)
+    assert report["certified"] is False
+    assert report["samples_needed"] == 648
+
+
+def test_one_temperature_a_step(aoi: Aoi, net: Path) -> None:
+    assert aoi("calibrate", net, "--temperature", "step").returncode == 0
+    policy = read_network(net).metadata.policy  # type: ignore[union-attr]
+    assert policy is not None
+    assert len(policy.params["scales"]) == 24
+    assert json.loads(aoi("evaluate", net, "--json").stdout)["mean_decision_step"] < 24
+
+
+def test_requests_that_make_no_sense(aoi: Aoi, net: Path) -> None:
+    before = net.read_bytes()
+    for value in ("0", "1", "-0.1", "1.5", "nan"):
+        refuse(aoi("calibrate", net, f"--max-drop={value}"), f"--max-drop {float(value)}", "between 0 and 1")
+        refuse(aoi("calibrate", net, f"--risk={value}"), f"--risk {float(value)}")
+    refuse(aoi("calibrate", net, "--rule", "hope"), "--rule hope", "confidence")
+    refuse(aoi("calibrate", net, "--temperature", "warm"), "--temperature warm", "shared")
+    refuse(aoi("calibrate", net, "--rule", "int-confidence", "--temperature", "step"), "one scale")
+    refuse(aoi("calibrate", net, "--split", "train"), "training saw it")
+    refuse(aoi("calibrate", net, "--split", "test"), "kept for reporting")
+    assert net.read_bytes() == before
+
+
+def write(folder: Path, count: int) -> None:
+    """Recordings of a 16 x 16 sensor, all different."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(1, count + 1):
+        random = np.random.default_rng(index)
+        x, y = random.integers(0, 16, (2, 60))
+        events = make_events(x, y, np.sort(random.integers(0, 100_000, 60)), random.integers(0, 2, 60))
+        np.save(folder / f"{index:05d}.npy", events)
+
+
+def test_recordings_that_cannot_calibrate(aoi: Aoi, net: Path, tmp_path: Path) -> None:
+    """Empty splits and labels that the network does not know; what training saw is in test_bad_input.py."""
+    data = tmp_path / "data"
+    write(data / "Test" / "3", 2)
+    write(data / "Train" / "3", 1)
+    refuse(aoi("calibrate", net, "--data", data), "'calibration' is empty", "add recordings")
+    write(data / "Train" / "3", 30)
+    assert aoi("calibrate", net, "--data", data).returncode == 0
+    before = net.read_bytes()
+    write(data / "Train" / "cat", 30)
+    refuse(aoi("calibrate", net, "--data", data), "class 'cat'", "none that network.net knows")
+    assert net.read_bytes() == before

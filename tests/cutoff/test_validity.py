@@ -1,0 +1,72 @@
+"""The promise of calibration, kept in repeated calibrate-then-test where the truth is known; and it is no empty one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from toolchain.cutoff.validity import DISTRIBUTIONS, Runs, allowances, divide, repeat, simulate, tabulate
+
+
+def world(name: str) -> Runs:
+    return DISTRIBUTIONS[name](4000, np.random.default_rng(1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(DISTRIBUTIONS))
+def test_the_true_drop_exceeds_max_drop_in_at_most_the_promised_share(name: str) -> None:
+    """2,000 repetitions; at most what a binomial with rate ``risk`` gives in 99 of 100 such tests."""
+    result = repeat(world(name), samples=1500, repetitions=2000, max_drop=0.01, risk=0.05, seed=1)
+    assert result.certified.all()
+    assert result.exceeded <= result.most_exceeded
+    assert result.drop.std() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["entropy", "gap", "conformal", "patience", "fixed", "int-confidence", "int-gap"])
+def test_the_other_rules_keep_it_too(rule: str) -> None:
+    result = repeat(world("turning"), samples=800, repetitions=400, max_drop=0.02, risk=0.1, rule=rule, seed=3)
+    assert result.certified.all()
+    assert result.exceeded <= result.most_exceeded
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["steady", "turning", "late"])
+def test_it_stops_nearly_as_early_as_one_who_knows(name: str) -> None:
+    """5,000 recordings, max-drop 0.01, risk 0.05: at least 80 % as early as the oracle threshold, in the ratio of mean
+    steps and in the steps saved."""
+    result = repeat(world(name), samples=5000, repetitions=100, max_drop=0.01, risk=0.05, oracle=True, seed=2)
+    assert result.certified.all()
+    assert result.earliness.mean() >= 0.8
+    assert result.exceeded <= result.most_exceeded
+
+
+def test_what_certifies_everything_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulation can fail: a test that lets everything pass exceeds the drop nearly always."""
+    from toolchain.cutoff import exact
+
+    monkeypatch.setattr(exact, "shows_drop_at_most", lambda *_: True)
+    result = repeat(world("late"), samples=600, repetitions=20, max_drop=0.01, risk=0.05)
+    assert result.exceeded > result.most_exceeded
+
+
+def test_earliness_is_the_smaller_of_two_readings() -> None:
+    result = repeat(world("steady"), samples=600, repetitions=3, max_drop=0.02, risk=0.1, oracle=True)
+    assert (result.oracle_step <= result.mean_step + 1e-9).all() or result.exceeded
+    saved = (result.steps - result.mean_step) / (result.steps - result.oracle_step)
+    assert (result.earliness == np.minimum(result.oracle_step / result.mean_step, saved)).all()
+
+
+def test_divisions_calibrate_on_one_part_and_test_on_the_other() -> None:
+    parts = divide(world("steady"), divisions=3, share=0.6, max_drop=0.01, risk=0.05)
+    assert len({part.threshold for part in parts}) > 1
+    assert all(part.certified and part.drop < 0.03 and part.mean_step < 16 for part in parts)
+
+
+def test_tables() -> None:
+    small = world("turning").take(np.arange(900))
+    table = simulate({"turning": small}, repetitions=2, max_drop=0.02, risk=0.1).splitlines()
+    assert len(table) == 3
+    assert table[2].startswith("| turning | 100.0% |")
+    assert len(tabulate(small, rules=("confidence", "fixed"), max_drops=(0.02,), divisions=2).splitlines()) == 4
+    assert "| 598 | 0.005 | 0 |" in allowances()

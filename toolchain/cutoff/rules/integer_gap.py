@@ -1,0 +1,39 @@
+"""The gap rule for processors without floating point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from toolchain.cutoff.integer import GAP_BITS, UNIT_BITS, gap_unit
+from toolchain.cutoff.rules.base import Rule
+from toolchain.cutoff.rules.gap import GapRule, top_gap
+
+
+@dataclass(frozen=True)
+class IntegerGapRule(Rule):
+    """Stop as soon as the best class leads by the step's whole number of spikes (or state units).
+
+    The integer form of :class:`GapRule`: units are multiples of 2^-8, the threshold of 2^-16, both rounded up. A
+    processor compares the gap with ``toolchain.cutoff.integer.gap_limits``, one number a step, which is the same
+    decision.
+    """
+
+    name: ClassVar[str] = "int-gap"
+    ceiling: ClassVar[float] = GapRule.ceiling
+    example: ClassVar[float] = GapRule.example
+
+    units: tuple[float, ...] = ()
+
+    def measure(self, scores: np.ndarray, step: int, memory: Any) -> tuple[np.ndarray, Any]:
+        unit = gap_unit(self.units[min(step, len(self.units)) - 1]) if self.units else 1 << UNIT_BITS
+        gap = top_gap(np.asarray(scores).astype(np.int64))
+        return ((gap << (GAP_BITS + UNIT_BITS)) // unit) / float(1 << GAP_BITS), memory
+
+    def candidates(self, steps: int) -> np.ndarray:
+        return GapRule(self.threshold, units=self.units).candidates(steps)
+
+    def fault(self) -> str | None:
+        return GapRule(self.threshold, self.scale, self.scales, self.units).fault()
