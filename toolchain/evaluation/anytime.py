@@ -57,9 +57,16 @@ def drops(accuracy: float, full: float, peak: float) -> dict[str, float]:
     }
 
 
+def right_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Accumulated readout (samples, classes, T), labels (samples,) → is the answer right at each step, bool
+    (samples, T). A tie between classes goes to the smaller index, as in :func:`~toolchain.cutoff.rule.decide`."""
+    right: np.ndarray = scores.argmax(axis=1) == labels[:, None]
+    return right
+
+
 def accuracy_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Accumulated readout (samples, classes, T), labels (samples,) → accuracy at each step, float64 (T,)."""
-    return (scores.argmax(axis=1) == labels[:, None]).mean(axis=0)
+    return right_at(scores, labels).mean(axis=0)
 
 
 def judge(scores: np.ndarray, labels: np.ndarray, decisions: Decisions) -> AnytimeResult:

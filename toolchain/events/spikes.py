@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from toolchain.errors import DataError
+from toolchain.events.corrupt import Corruption
 from toolchain.events.dataset import EventDataset, RecordingRef
 from toolchain.events.encode import encode
 from toolchain.events.encoding import Encoding
@@ -85,22 +86,24 @@ def load_spikes(
     indices: Sequence[int] | np.ndarray,
     encoding: Encoding,
     *,
+    corruption: Corruption | None = None,
     cache_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SpikeData:
     """Encoded recordings of ``dataset``, from the cache or, at the first time, from the recordings.
 
-    ``indices`` are into ``dataset.recordings``; ``progress`` is called with (done, total). The cache knows the
-    recordings by name, size and time of change; what it holds is checked against a hash and built again where that
-    fails. Memory stays at one recording while the cache is built, and the result is mapped from disk. Raises
-    DataError, naming the recording that is damaged or empty.
+    ``indices`` are into ``dataset.recordings``; ``progress`` is called with (done, total). ``corruption`` changes the
+    events before they are encoded; the fingerprints stay those of the recordings. The cache knows the recordings by
+    name, size and time of change; what it holds is checked against a hash and built again where that fails. Memory
+    stays at one recording while the cache is built, and the result is mapped from disk. Raises DataError, naming the
+    recording that is damaged or empty.
     """
     refs = [dataset.recordings[int(i)] for i in indices]
     folder = (cache_dir or cache_folder()) / "spikes"
-    key = _key(dataset, refs, encoding)
+    key = _key(dataset, refs, encoding, corruption)
     stored = _read(folder, key, len(refs), encoding)
     if stored is None:
-        _build(folder, key, dataset, refs, encoding, progress)
+        _build(folder, key, dataset, refs, encoding, corruption, progress)
         stored = _read(folder, key, len(refs), encoding)
         if stored is None:
             raise DataError(f"{folder}: what was just written cannot be read back; set AOI_CACHE_DIR to another disk")
@@ -118,9 +121,10 @@ def load_spikes(
     )
 
 
-def _key(dataset: EventDataset, refs: Sequence[RecordingRef], encoding: Encoding) -> str:
+def _key(dataset: EventDataset, refs: Sequence[RecordingRef], encoding: Encoding, corruption: Corruption | None) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for part in (_VERSION, dataset.name, dataset.sensor_size, encoding.model_dump_json()):
+    corrupted = () if corruption is None else (corruption.stamp,)
+    for part in (_VERSION, dataset.name, dataset.sensor_size, encoding.model_dump_json(), *corrupted):
         digest.update(f"{part}\n".encode("utf-8", "surrogateescape"))
     for ref in refs:
         digest.update(f"{ref.id}\n{dataset.stamp(ref)}\n".encode("utf-8", "surrogateescape"))
@@ -137,6 +141,7 @@ def _build(
     dataset: EventDataset,
     refs: Sequence[RecordingRef],
     encoding: Encoding,
+    corruption: Corruption | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     digest = hashlib.blake2b(digest_size=16)
@@ -149,7 +154,8 @@ def _build(
                 events = dataset.read(ref)
                 if len(events) == 0:
                     raise DataError(f"{dataset.name}: recording {ref.id} holds no events")
-                row = pack(_encode(dataset, ref, events, encoding)).tobytes()
+                shown = corruption.apply(events, ref.id, encoding.sensor_size) if corruption else events
+                row = pack(_encode(dataset, ref, shown, encoding)).tobytes()
                 file.write(row)
                 digest.update(row)
                 fingerprints.append(fingerprint(events))
