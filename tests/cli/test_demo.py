@@ -27,3 +27,5 @@ def test_demo(aoi: Aoi, tmp_path: Path) -> None:
     assert summary["steps_executed_cutoff"] == round(summary["samples"] * (summary["mean_decision_step"] + 2))
     for picture in summary["pictures"]:
         assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    assert Path(summary["report"]).stat().st_size < 8e6
+    assert 'id="headline-wall"' in Path(summary["report"]).read_text()  # what Lava measured is of these decisions

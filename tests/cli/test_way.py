@@ -163,7 +163,7 @@ def test_help_needs_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "train", "export", "verify", "calibrate", "evaluate", "deploy", "inspect", "bench"]
+    "command", ["demo", "train", "export", "verify", "calibrate", "evaluate", "compare", "deploy", "inspect", "bench"]
 )
 def test_every_command_explains_itself_with_an_example(aoi: Aoi, command: str) -> None:
     result = aoi(command, "--help")

@@ -12,6 +12,7 @@ from toolchain.cli.console import JsonFlag, print_json, print_table, say
 from toolchain.cli.deploy import open_session, run_samples, summarise
 from toolchain.cli.export import export
 from toolchain.cli.recordings import Request, load_split, scores_of
+from toolchain.cli.report import report
 from toolchain.cli.train import train
 from toolchain.cli.verify import verify
 from toolchain.errors import CheckFailed
@@ -24,7 +25,7 @@ def command(
     json: JsonFlag = False,
 ) -> None:
     """The whole way on real handwritten digits seen by a simulated event camera: train, export, verify, calibrate,
-    deploy on the Lava simulator with and without the cutoff. Takes some minutes.
+    deploy on the Lava simulator with and without the cutoff, report. Takes some minutes.
 
     Example: aoi demo
     """
@@ -53,15 +54,15 @@ def demo(run: Path) -> dict[str, Any]:
     begin = time.perf_counter()
     config_file = config_folder() / "digits.yaml"
     config = load_config(config_file)
-    say("1/5 train")
+    say("1/6 train")
     trained = train(config_file, run=run, overwrite=True)
-    say("2/5 export")
+    say("2/6 export")
     net = export(run)
-    say("3/5 verify: every layer and step on the engine, in SLAYER and in Lava")
+    say("3/6 verify: every layer and step on the engine, in SLAYER and in Lava")
     verified = verify(net, "all", Request(None, "validation", 8))
-    say("4/5 calibrate the cutoff")
+    say("4/6 calibrate the cutoff")
     calibration = calibrate(net, Request(None, "calibration"), config.cutoff.max_drop, risk=0.05)
-    say("5/5 deploy in Lava, the same unseen digits with and without the cutoff")
+    say("5/6 deploy in Lava, the same unseen digits with and without the cutoff")
     network = read_network(net)
     spikes = load_split(network, Request(None, "test"))
     scores = scores_of(network, spikes, "running on the engine")
@@ -105,8 +106,11 @@ def demo(run: Path) -> dict[str, Any]:
         "demo_s": time.perf_counter() - begin,
         "network": str(net),
         "pictures": [str(run / "accuracy.png"), str(run / "decisions.png")],
+        "report": str(run / "report.html"),
     }
     write_atomically(run / "summary.json", json.dumps(summary, indent=1).encode())
+    say("6/6 report")
+    report(run, Request(None, "test"))
     return summary
 
 
@@ -131,3 +135,4 @@ def show(summary: dict[str, Any]) -> None:
         ],
     )
     say(f"all of it in {Path(summary['network']).parent}: network.net, summary.json, accuracy.png, decisions.png")
+    say(f"open {summary['report']} in a browser: what the cutoff trades, and why")

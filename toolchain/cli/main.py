@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from toolchain.cli import bench, calibrate, demo, deploy, evaluate, export, inspect, train, verify
+from toolchain.cli import bench, calibrate, compare, demo, deploy, evaluate, export, inspect, report, train, verify
 from toolchain.cli.console import show_error
 from toolchain.errors import AoiError
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (demo, train, export, verify, calibrate, evaluate, deploy, inspect, bench):
+for module in (demo, train, export, verify, calibrate, evaluate, compare, report, deploy, inspect, bench):
     app.command(name=module.__name__.rpartition(".")[2])(module.command)
 
 INTERRUPTED = 130

@@ -1,0 +1,107 @@
+"""aoi report"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolchain.cli.console import JsonFlag, print_json, say
+from toolchain.cli.recordings import (
+    BinsOption,
+    DataOption,
+    DownloadOption,
+    Request,
+    SamplesOption,
+    SplitOption,
+    WindowOption,
+    load_split,
+    readout_of,
+    rule_of,
+    run_of,
+    shaped,
+)
+from toolchain.errors import DataError
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder with its network file, or a network file.")],
+    data: DataOption = None,
+    split: SplitOption = "test",
+    samples: SamplesOption = None,
+    out: Annotated[Path | None, typer.Option(help="The page. Default: report.html in RUN or beside the file.")] = None,
+    window_us: WindowOption = None,
+    bins: BinsOption = None,
+    download: DownloadOption = False,
+    json: JsonFlag = False,
+) -> None:
+    """Write one HTML page that shows what a network's cutoff trades: it needs no network and no other file.
+
+    Example: aoi report runs/demo
+    """
+    page = report(run, Request(data, split, samples, window_us, bins, download), out)
+    size = page.stat().st_size
+    print_json({"report": str(page), "bytes": size}) if json else say(f"wrote {page} ({size / 1e6:.1f} MB)")
+
+
+def report(run: Path, request: Request, out: Path | None = None) -> Path:
+    """Run folder or network file → page. Says so where not all recordings fit into it."""
+    from dataclasses import replace
+
+    from toolchain.cli.evaluate import evaluation
+    from toolchain.files import write_atomically
+    from toolchain.netx.read import read_network
+    from toolchain.report.explorer import rules_for
+    from toolchain.report.page import most_samples, render
+    from toolchain.report.subject import Subject
+
+    folder = run if run.is_dir() else run.parent
+    net = folder / "network.net" if run.is_dir() else run
+    if run.is_dir() and not net.is_file():
+        raise DataError(f"{run}: holds no network.net; aoi export {run} writes it")
+    out = out or folder / "report.html"
+    if out.is_dir():
+        raise DataError(f"--out {out}: is a folder; name the page, as {out / 'report.html'}")
+    network = read_network(net)
+    recordings = load_split(network, request)
+    rules = rules_for(network.metadata.policy if network.metadata else None, recordings.shape[-1])
+    most = most_samples(len(rules), recordings.shape[-1])
+    if len(recordings) > most:
+        say(f"the page has room for the first {most:,} of {len(recordings):,} recordings")
+        request, recordings = replace(request, samples=most), recordings.subset(range(most))
+    executed = run_of(network, recordings, "running on the engine")
+    page = render(
+        Subject(
+            network=network,
+            data=recordings,
+            split=request.split,
+            readout=readout_of(network),
+            batch=shaped(network, recordings),
+            run=executed,
+            summary=evaluation(network, recordings, executed, rule_of(network, None, required=False)),
+            rules=rules,
+            command=_command(net, request),
+            folder=folder,
+        )
+    )
+    try:
+        write_atomically(out, page.encode())
+    except OSError as error:
+        raise DataError(f"--out {out}: cannot be written: {error.strerror or error}") from None
+    return out
+
+
+def _command(net: Path, request: Request) -> tuple[str, str]:
+    """``aoi evaluate`` on the same recordings, before and after the rule."""
+    from shlex import quote
+
+    options = {
+        "--data": request.data,
+        "--split": None if request.split == "test" else request.split,
+        "--samples": request.samples,
+        "--window-us": request.window_us,
+        "--bins": request.bins,
+    }
+    after = "".join(f" {name} {quote(str(value))}" for name, value in options.items() if value is not None)
+    return f"aoi evaluate {quote(str(net))} --rule ", after
