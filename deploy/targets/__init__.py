@@ -50,6 +50,7 @@ class Target(Protocol):
         rule: Rule | None,
         skip_layers: int,
         input_shape: tuple[int, ...] | None,
+        model: Literal["fused", "stock"],
         timeout_s: float,
     ) -> Session: ...
 

@@ -82,7 +82,7 @@ def test_deploy_equals_evaluate(aoi: Aoi, calibrated: Path, tmp_path: Path) -> N
     ):
         assert deployed[key] == pytest.approx(evaluated[key]), key
     assert deployed["target"] == "sim"
-    assert deployed["model"] == "stock"
+    assert deployed["model"] == "fused"
     lines = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     assert len(lines) == 60
     assert sum(line["steps_executed"] for line in lines) == deployed["steps_executed"]

@@ -33,8 +33,9 @@ def readout_of(kind: str) -> str:
     return "voltage" if kind == "voltage" else "spikes"
 
 
+@pytest.mark.parametrize("model", ["fused", "stock"])
 @pytest.mark.parametrize("kind", ["dense", "delay", "recurrent", "voltage", "conv"])
-def test_decisions_are_the_rule_applied_to_the_full_output(make: Make, kind: str) -> None:
+def test_decisions_are_the_rule_applied_to_the_full_output(make: Make, kind: str, model: str) -> None:
     """200 of 200 samples, one after another in one network, and each step is accounted for."""
     file, readout, steps = make(kind), readout_of(kind), 16
     rule, samples = RULES.get(kind, RULES[readout]), spikes(file, 200, steps)
@@ -42,7 +43,7 @@ def test_decisions_are_the_rule_applied_to_the_full_output(make: Make, kind: str
     expected = decide(rule, scores)
     assert len(set(expected.step.tolist())) > 3, "the samples should decide at different steps"
 
-    with LavaSession.of(file, steps=steps, readout=readout, rule=rule) as session:
+    with LavaSession.of(file, steps=steps, readout=readout, rule=rule, model=model) as session:
         results = list(session.run(samples))
     assert [r.index for r in results] == list(range(200))
     np.testing.assert_array_equal([r.decision_step for r in results], expected.step)

@@ -11,7 +11,7 @@ def test_the_simulator_is_a_target(make: Make) -> None:
     file = make("dense")
     open_session = find_target("sim")
     with open_session(
-        file.path, steps=5, readout="spikes", rule=None, skip_layers=0, input_shape=None, timeout_s=30
+        file.path, steps=5, readout="spikes", rule=None, skip_layers=0, input_shape=None, model="fused", timeout_s=30
     ) as session:
         assert [r.decision_step for r in session.run(spikes(file, 2, 5))] == [5, 5]
 

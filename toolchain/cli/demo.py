@@ -9,7 +9,7 @@ import typer
 
 from toolchain.cli.calibrate import calibrate
 from toolchain.cli.console import JsonFlag, print_json, print_table, say
-from toolchain.cli.deploy import open_session, run_samples, summarise
+from toolchain.cli.deploy import Model, open_session, run_samples, summarise
 from toolchain.cli.export import export
 from toolchain.cli.recordings import Request, load_split, scores_of
 from toolchain.cli.report import report
@@ -52,6 +52,7 @@ def demo(run: Path) -> dict[str, Any]:
     from toolchain.training.config import config_folder, load_config
 
     begin = time.perf_counter()
+    model: Model = "fused"
     config_file = config_folder() / "digits.yaml"
     config = load_config(config_file)
     say("1/6 train")
@@ -67,7 +68,7 @@ def demo(run: Path) -> dict[str, Any]:
     spikes = load_split(network, Request(None, "test"))
     scores = scores_of(network, spikes, "running on the engine")
     result = judge(scores, spikes.labels, decide(calibration.rule, scores))
-    with open_session(network, spikes.shape[-1], "sim") as session:
+    with open_session(network, spikes.shape[-1], "sim", model) as session:
         full, full_s = run_samples(session, network, spikes, None, run / "deploy-full")
         cut, cut_s = run_samples(session, network, spikes, calibration.rule, run / "deploy")
     full_run = summarise(full, full_s, spikes, None, result.accuracy_at, run / "deploy-full")
@@ -102,7 +103,7 @@ def demo(run: Path) -> dict[str, Any]:
         "accuracy_at": [float(a) for a in result.accuracy_at],
         "val_accuracy": trained["val_accuracy"],
         "target": "sim",
-        "model": "stock",
+        "model": model,
         "demo_s": time.perf_counter() - begin,
         "network": str(net),
         "pictures": [str(run / "accuracy.png"), str(run / "decisions.png")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     from toolchain.events.spikes import SpikeData
     from toolchain.netx.read import NetworkFile
 
-MODELS = ("stock",)
+Model = Literal["fused", "stock"]
+MODELS: dict[Model, str] = {
+    "fused": "one Lava process for the network",
+    "stock": "Lava's own graph of processes",
+}
 
 
 def command(
@@ -47,7 +51,9 @@ def command(
     split: SplitOption = "test",
     target: Annotated[str, typer.Option(help="sim; loihi and slurm are to come.")] = "sim",
     samples: SamplesOption = None,
-    model: Annotated[str, typer.Option(help="stock: the graph of Lava's own processes.")] = "stock",
+    model: Annotated[
+        str, typer.Option(help="fused: the network in one process, fast. stock: Lava's own graph of processes.")
+    ] = "fused",
     rule: RuleOption = None,
     no_cutoff: Annotated[bool, typer.Option("--no-cutoff", help="Run all T steps of every sample.")] = False,
     out: Annotated[
@@ -69,7 +75,8 @@ def command(
     from toolchain.files import write_atomically
     from toolchain.netx.read import read_network
 
-    if model not in MODELS:
+    how = next((each for each in get_args(Model) if each == model), None)
+    if how is None:
         raise DataError(f"--model {model}: choose one of {', '.join(MODELS)}")
     if no_cutoff and rule is not None:
         raise DataError("--no-cutoff and --rule exclude each other; leave one out")
@@ -83,7 +90,7 @@ def command(
     except OSError as error:
         raise DataError(f"--out {folder}: cannot be a folder for results: {error.strerror}") from None
     every_step = accuracy_at(scores_of(network, spikes, "all steps, on the engine"), spikes.labels)
-    with open_session(network, spikes.shape[-1], target) as session:
+    with open_session(network, spikes.shape[-1], target, how) as session:
         results, wall_s = run_samples(session, network, spikes, chosen, folder)
         about = {"target": target, "model": model, "split": split, "build_s": session.build_s}
     summary = summarise(results, wall_s, spikes, chosen, every_step, folder) | about
@@ -92,7 +99,7 @@ def command(
         print_json(summary)
         return
     print_table(
-        f"{net} on {target}, {model} processes",
+        f"{net} on {target}, {MODELS[how]} (--model {how})",
         ["", ""],
         [
             ["samples", f"{summary['samples']} ({split})"],
@@ -108,7 +115,7 @@ def command(
     )
 
 
-def open_session(network: NetworkFile, steps: int, target: str) -> Any:
+def open_session(network: NetworkFile, steps: int, target: str, model: Model) -> Any:
     """Compiles the network on a target and starts it."""
     from deploy.targets import find_target
 
@@ -119,6 +126,7 @@ def open_session(network: NetworkFile, steps: int, target: str) -> Any:
         rule=None,
         skip_layers=network.skip_layers,
         input_shape=maps_shape(network),
+        model=model,
         timeout_s=120.0,
     )
 
