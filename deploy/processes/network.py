@@ -65,8 +65,9 @@ class PyStockNetworkModel(AbstractSubProcessModel):
 class PyFusedNetworkModel(PyLoihiProcessModel):
     """The whole network in one process, on the engine: the same spikes in the same Lava steps as the stock graph.
 
-    What the output layer sends in Lava step t depends on inputs up to step t - L. So it is sent first, and the next
-    step is computed while the other processes are at work; inputs wait here until they are due.
+    What the output layer sends in Lava step t depends on inputs up to step t - L. So it is sent first, the step is
+    reported as done, and the next one is computed while the other processes are at work; inputs wait here until they
+    are due.
     """
 
     inp: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
@@ -89,6 +90,9 @@ class PyFusedNetworkModel(PyLoihiProcessModel):
     def run_spk(self) -> None:
         self.out.send(self._ahead.popleft().reshape(self._shape).T)
         self._waiting.append(self.inp.recv().T)
+
+    def _spike(self) -> None:
+        super()._spike()  # run_spk, and the report to the runtime service
         if not self._ahead:
             due = self._waiting.popleft().reshape(1, *self._engine.description.input_shape)
             self._ahead.append(self._engine.step(self._state, due, readout=self._readout)[0])

@@ -355,8 +355,8 @@ class Engine:
                 continue
             # Nothing in the first step, then what the layer before sent in its lead.
             fed = kernels.Events(x.at, x.value, np.concatenate([np.zeros(1, np.int64), x.first]), False)
-            rows = kernels.Rows(np.zeros(lead, np.int64), np.arange(lead), np.arange(lead), True)
-            trace = plan.trace(lead, u=False, v=True, s=True)
+            rows = kernels.Rows(np.zeros(lead, np.int64), np.arange(lead), np.arange(lead), 0, True)
+            trace = plan.trace(lead, False, True, True)
             x = plan.events(lead)
             kernels.run_layer(
                 fed, rows, plan.synapses, plan.own_neuron(), arrays[n], worker.scratch[n], x, np.zeros(lead, np.int64),
@@ -444,31 +444,30 @@ class _Worker:
         if count > self._rows:
             self.out = [plan.events(count) for plan in engine.plans]
             self._rows = count
-        spikes = np.empty((samples, layers, steps), np.int64)
-        operations = np.zeros((samples, layers, steps), np.int64)
-        counted = np.empty(count, np.int64)
-        slot = np.repeat(slots, steps) if steps > 1 else slots
-        step = np.arange(count) % steps
+        spikes = np.empty((layers, count), np.int64)
+        operations = np.zeros((layers, count), np.int64)
         own = np.arange(count)
-        x, source = self._source, slot * self._steps + (begin + step)
+        slot, step = (np.repeat(slots, steps), own % steps) if steps > 1 else (slots, np.zeros(count, np.int64))
+        x, source = self._source, slot * self._steps + (step + begin)
+        ascending = not engine._order.size
         traces = []
         for n, plan in enumerate(engine.plans):
             last = n == layers - 1
             trace = plan.trace(
-                count, u=keep, v=keep or (last and readout == "voltage"), s=keep or (last and readout == "spikes")
+                count, keep, keep or (last and readout == "voltage"), keep or (last and readout == "spikes")
             )
             traces.append(trace)
             out, arrays, neuron, scratch = self.out[n], state.layers[n], self.neurons[n], self.scratch[n]
-            ascending = n > 0 or not engine._order.size
-            rows = kernels.Rows(slot, source, step + (state.clock + engine._leads[n]), ascending)
+            rows = kernels.Rows(slot, source, step, state.clock + engine._leads[n], ascending)
             if plan.synapses is None:
-                kernels.run_input(x[slot, begin + step], rows, neuron, arrays, scratch, out, trace)
+                kernels.run_input(x[slot, step + begin], rows, neuron, arrays, scratch, out, trace)
             else:
-                kernels.run_layer(x, rows, plan.synapses, neuron, arrays, scratch, out, counted, trace)
-                operations[:, n] = counted.reshape(samples, steps)
-            spikes[:, n] = (out.first[1 : count + 1] - out.first[:count]).reshape(samples, steps)
-            x, source = out, own
+                kernels.run_layer(x, rows, plan.synapses, neuron, arrays, scratch, out, operations[n], trace)
+            np.subtract(out.first[1 : count + 1], out.first[:count], out=spikes[n])
+            x, source, ascending = out, own, True
         state.clock += steps
         sent = (traces[-1].v if readout == "voltage" else traces[-1].s).reshape(samples, steps, -1)
         kept = [kernels.Trace(*(each.reshape(samples, steps, -1) for each in trace)) for trace in traces if keep]
+        shape = (layers, samples, steps)
+        spikes, operations = (each.reshape(shape).transpose(1, 0, 2) for each in (spikes, operations))
         return _Part(engine._flat(sent), spikes, operations, kept)

@@ -33,11 +33,12 @@ class Events(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The samples and steps to run, int64 (rows,) each."""
+    """The samples and steps to run, arrays int64 (rows,)."""
 
     slot: np.ndarray  # row of the sample's state in :class:`Arrays`
     source: np.ndarray  # row of what the layer is fed
-    clock: np.ndarray  # steps that ran before
+    step: np.ndarray  # of this stretch, from 0
+    clock: int  # steps that ran before
     ascending: bool  # so are the indices within the rows of what the layer is fed
 
 
@@ -363,7 +364,7 @@ def _collect_dense(
         for k in range(low, high):
             count += fan_out[np.uint32(at[k])]
         if delay.size:
-            now = rows.clock[row] % depth
+            now = (rows.clock + rows.step[row]) % depth
             for k in range(low, high):
                 i = np.uint32(at[k])
                 message = value[k] if graded else np.int32(1)

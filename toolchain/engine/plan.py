@@ -24,6 +24,10 @@ from toolchain.netx.description import (
 )
 
 _BLOCK = 1 << 14  # sums that are collected before the neurons respond: they lie in the innermost caches
+_NOTHING = {
+    kind: kernels.Trace(np.empty((0, 0), np.int32), np.empty((0, 0), np.int32), np.empty((0, 0), kind))
+    for kind in (np.uint8, np.int32)
+}
 _NO_BYTES = np.empty((0, 0), np.uint8)
 
 
@@ -45,7 +49,7 @@ class LayerPlan:
         return self.layer.neuron.graded
 
     @property
-    def sends(self) -> type:
+    def sends(self) -> type[np.uint8 | np.int32]:
         return np.int32 if self.graded else np.uint8
 
     @property
@@ -71,13 +75,16 @@ class LayerPlan:
         value = np.empty(room if self.graded else 0, np.int32)
         return kernels.Events(np.empty(room, np.int32), value, np.zeros(rows + 1, np.int64), False)
 
-    def trace(self, rows: int, *, u: bool, v: bool, s: bool) -> kernels.Trace:
+    def trace(self, rows: int, u: bool, v: bool, s: bool) -> kernels.Trace:
         """Room for what is wanted of so many rows."""
-        full, none = (rows, self.neurons), (0, 0)
+        nothing = _NOTHING[self.sends]
+        if not (u or v or s):
+            return nothing
+        shape = (rows, self.neurons)
         return kernels.Trace(
-            np.empty(full if u else none, np.int32),
-            np.empty(full if v else none, np.int32),
-            np.empty(full if s else none, self.sends),
+            np.empty(shape, np.int32) if u else nothing.u,
+            np.empty(shape, np.int32) if v else nothing.v,
+            np.empty(shape, self.sends) if s else nothing.s,
         )
 
     def scratch(self) -> kernels.Scratch:
