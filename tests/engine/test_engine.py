@@ -134,9 +134,11 @@ def test_refuses_a_state_of_another_network(description, tmp_path):
     net.start(2).save(tmp_path / "two.npz")
     with pytest.raises(DataError, match=r"layer 0: u is int32 \(2, .*this network's is int32 \(3, "):
         net.start(3).restore(tmp_path / "two.npz")
-    (tmp_path / "text.npz").write_text("no state")
-    with pytest.raises(DataError, match="is not the state of this network"):
-        net.start(2).restore(tmp_path / "text.npz")
+    whole = (tmp_path / "two.npz").read_bytes()
+    for wrong in (b"no state", whole[: len(whole) // 2], whole[:300] + b"x" * 100 + whole[400:]):
+        (tmp_path / "wrong.npz").write_bytes(wrong)
+        with pytest.raises(DataError, match="is not the state of this network"):
+            net.start(2).restore(tmp_path / "wrong.npz")
     with pytest.raises(DataError, match="no such file"):
         net.start(2).restore(tmp_path / "none.npz")
     with pytest.raises(DataError, match="spikes of 3 samples; the state holds 2"):
@@ -193,6 +195,39 @@ def test_operations_by_brute_force(description, spikes):
             reached = np.count_nonzero(layer.weight_rec, axis=0)
             expected = expected + np.einsum("nct,c->n", fed[index + 1][..., :-1], reached)
         np.testing.assert_array_equal(run.operations[:, index].sum(axis=-1), expected)
+
+
+def test_a_long_stream_holds_no_traces(networks):
+    """What is not kept takes no memory, however many samples are to come."""
+    wide = networks.conv((2, 128, 128), 16, (3, 3), padding=(1, 1))
+    net = Engine(NetworkDescription((2, 128, 128), (wide, networks.dense(16 * 128 * 128, 3))))
+
+    def batch(indices):
+        raise InterruptedError  # nothing was asked for before: all that is kept is there
+
+    with pytest.raises(InterruptedError):
+        net.run_stream(10**9, batch)
+    run = net._empty(10**5, 32, keep=False)
+    assert run.scores.nbytes + run.spikes.nbytes + run.operations.nbytes < 200e6
+    assert not run.traces
+
+
+def test_refuses_batches_that_change(description, spikes):
+    net, rule = Engine(description), FixedRule(30)
+
+    def fewer(indices):
+        return spikes[indices][:-1]
+
+    def shorter(indices):
+        return spikes[indices][..., : 20 - 5 * (indices[0] > 0)]
+
+    for wrong, words in ((fewer, r"samples 0 to 3: the batch has shape \(3, .*not \(4, "), (shorter, r"\(4, 2, 9, 7, 15\), not")):
+        with pytest.raises(DataError, match=words):
+            net.run_stream(11, wrong, chunk=4)
+        with pytest.raises(DataError, match=words):
+            net.run_until(11, wrong, rule, chunk=4)
+    with pytest.raises(DataError, match="threads = -1"):
+        Engine(description, threads=-1)
 
 
 def test_other_types_of_spikes(description, spikes):

@@ -99,6 +99,8 @@ class Engine:
         if broken:
             raise NetXError(f"the network cannot run: {broken[0]}")
         self.description = description
+        if threads is not None and threads < 1:
+            raise DataError(f"threads = {threads}: at least one runs the samples")
         self.threads = threads or len(os.sched_getaffinity(0))
         self.plans = plan_layers(description)
         self.widest = max(prod(description.input_shape), *(plan.neurons for plan in self.plans))
@@ -140,7 +142,7 @@ class Engine:
         run: Run | None = None
         for first in range(0, samples, chunk):
             indices = np.arange(first, min(first + chunk, samples))
-            spikes = self._checked(batch(indices), timed=True)
+            spikes = self._batch(batch, indices, None if run is None else run.scores.shape[-1])
             run = run or self._empty(samples, spikes.shape[-1], False)
             self._run_into(run, first, spikes, readout)
             if progress is not None:
@@ -165,9 +167,11 @@ class Engine:
             np.zeros((samples, layers), np.int64),
             np.zeros((samples, layers), np.int64),
         )
+        steps: int | None = None
         for first in range(0, samples, chunk):
             indices = np.arange(first, min(first + chunk, samples))
-            spikes = self._checked(batch(indices), timed=True)
+            spikes = self._batch(batch, indices, steps)
+            steps = spikes.shape[-1]
 
             def work(worker: _Worker, low: int, high: int, spikes: np.ndarray = spikes, first: int = first) -> None:
                 self._stop_group(worker, spikes[low:high], first + low, rule, readout, result)
@@ -222,17 +226,23 @@ class Engine:
 
     def _empty(self, samples: int, steps: int, keep: bool) -> Run:
         counts = (samples, len(self.plans), steps)
-        traces = tuple(
-            LayerTrace(
-                plan.layer.name,
-                np.empty((samples, *plan.layer.shape, steps), np.int32),
-                np.empty((samples, *plan.layer.shape, steps), np.int32),
-                np.empty((samples, *plan.layer.shape, steps), plan.sends),
-            )
-            for plan in self.plans
-        )
+        traces = []
+        for plan in self.plans if keep else ():
+            shape = (samples, *plan.layer.shape, steps)
+            kinds = (np.int32, np.int32, plan.sends)
+            traces.append(LayerTrace(plan.layer.name, *(np.empty(shape, kind) for kind in kinds)))
         scores = np.empty((samples, self.description.outputs, steps), np.int64)
-        return Run(scores, np.empty(counts, np.int64), np.empty(counts, np.int64), traces if keep else ())
+        return Run(scores, np.empty(counts, np.int64), np.empty(counts, np.int64), tuple(traces))
+
+    def _batch(self, batch: Batch, indices: np.ndarray, steps: int | None) -> np.ndarray:
+        """What ``batch`` gives for ``indices``; ``steps``: as many timesteps as before. Raises DataError."""
+        spikes = self._checked(batch(indices), timed=True)
+        if len(spikes) != len(indices) or spikes.shape[-1] != (steps or spikes.shape[-1]):
+            wanted = (len(indices), *self.description.input_shape, steps or "T")
+            raise DataError(
+                f"the batch of samples {indices[0]} to {indices[-1]} has shape {spikes.shape}, not {wanted}"
+            )
+        return spikes
 
     def _run_into(self, run: Run, first: int, spikes: np.ndarray, readout: Readout) -> None:
         """Runs ``spikes`` as the samples ``first`` and following of ``run``."""
@@ -420,18 +430,20 @@ class _Worker:
             moved = spikes.transpose(0, 4, 2, 3, 1) if maps else spikes.transpose(0, 2, 1)
             self._source = np.ascontiguousarray(moved).reshape(samples, steps, inputs)
             return
-        flat = spikes.reshape(-1)
-        if flat.size % 8 or flat.ctypes.data % 8:
-            flat = np.concatenate([flat, np.zeros(-flat.size % 8, np.uint8)])
-        words = flat.view(np.uint64)
-        found = kernels.count_events(words)
-        inverted = self._inverts and 2 * found > spikes.size
-        if inverted:
-            found = spikes.size - found
-        if found > self._at.size:
-            self._at = np.empty(found * 5 // 4, np.int32)
-        first = np.empty(samples * steps + 1, np.int64)
-        kernels.find_events(words, samples, inputs, steps, inverted, self.engine._order, self._at, first)
+        padded = spikes.reshape(samples, inputs, steps)
+        if steps % 8 or padded.ctypes.data % 8:
+            padded = np.zeros((samples, inputs, -(-steps // 8) * 8), np.uint8)
+            padded[..., :steps] = spikes.reshape(samples, inputs, steps)
+        words = padded.view(np.uint64)
+        counts = np.empty((samples, padded.shape[-1]), np.int64)
+        kernels.count_events(words, counts)
+        each = counts[:, :steps]
+        inverted = bool(self._inverts and 2 * each.sum() > spikes.size)
+        first = np.zeros(samples * steps + 1, np.int64)
+        np.cumsum(inputs - each if inverted else each, out=first[1:])
+        if first[-1] > self._at.size:
+            self._at = np.empty(first[-1] * 5 // 4, np.int32)
+        kernels.find_events(words, steps, inverted, self.engine._order, self._at, first)
         self._source = kernels.Events(self._at, _NO_VALUES, first, inverted)
 
     def advance(

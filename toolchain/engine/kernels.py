@@ -143,15 +143,6 @@ def _each_of(parameter: Any, j: int) -> Any:
 # -- events -------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
-def count_events(words: np.ndarray) -> int:
-    """Number of bytes but 0 in ``words`` (uint64)."""
-    found = 0
-    for w in range(words.size):
-        found += np.int64(((_marks(words[w]) >> np.uint64(7)) * np.uint64(0x0101010101010101)) >> np.uint64(56))
-    return found
-
-
 @njit
 def _marks(word: Any) -> Any:
     """0x80 for each byte but 0, otherwise 0."""
@@ -159,50 +150,49 @@ def _marks(word: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def find_events(
-    words: np.ndarray, samples: int, inputs: int, steps: int, inverted: bool, order: np.ndarray, at: Any, first: Any
-) -> None:
-    """Sorts the spikes of samples by sample and step.
+def count_events(words: np.ndarray, counts: np.ndarray) -> None:
+    """``words`` uint64 (samples, inputs, w): bytes of timesteps, any but 0 a spike. Fills ``counts`` int64 (samples,
+    8 * w): spikes in each step."""
+    samples, inputs, width = words.shape
+    lanes = np.empty(width, np.uint64)  # a count a byte
+    for n in range(samples):
+        counts[n] = 0
+        for begin in range(0, inputs, 255):
+            lanes[:] = 0
+            for i in range(begin, min(begin + 255, inputs)):
+                for w in range(width):
+                    lanes[w] += _marks(words[n, i, w]) >> np.uint64(7)
+            for w in range(width):
+                for byte in range(8):
+                    counts[n, 8 * w + byte] += np.int64((lanes[w] >> np.uint64(8 * byte)) & np.uint64(255))
 
-    ``words`` uint64: the bytes of (samples, inputs, steps), any but 0 a spike; the last may be longer than that.
-    ``inverted``: looks for what is silent instead. ``order`` int32 (inputs,): new index of each input, or empty. Fills
-    ``at`` and ``first`` of :class:`Events`, rows being samples * steps.
+
+@njit(cache=True, nogil=True)
+def find_events(words: np.ndarray, steps: int, inverted: bool, order: np.ndarray, at: np.ndarray, first: Any) -> None:
+    """Lists the spikes of samples by sample and step.
+
+    ``words`` as of :func:`count_events`; ``steps``: how many of the bytes count. ``inverted``: lists what is silent
+    instead. ``order`` int32 (inputs,): new index of each input, or empty. ``first`` of :class:`Events` is given, rows
+    being samples * steps; fills ``at``.
     """
-    row = np.empty(at.size, np.uint32)
-    index = np.empty(at.size, np.uint32)
-    first[:] = 0
-    size = np.int64(inputs) * steps
-    end = samples * size
-    k = 0
-    sample = 0
-    begin = np.int64(0)
-    for w in range(words.size):
-        marks = _marks(words[w])
-        if inverted:
-            marks = ~(marks | _BYTES)
-        while marks:
-            place = np.int64(w) * 8 + np.int64(trailing_zeros(marks) >> 3)
-            marks &= marks - np.uint64(1)
-            if place >= end:
-                break
-            while place >= begin + size:
-                sample += 1
-                begin += size
-            within = np.uint32(place - begin)
-            i = within // np.uint32(steps)
-            r = np.uint32(sample * steps + (within - i * np.uint32(steps)))
-            row[k] = r
-            index[k] = i
-            first[r + 1] += 1
-            k += 1
-    for r in range(first.size - 1):
-        first[r + 1] += first[r]
-    fill = first.copy()
-    reorder = order.size > 0
-    for m in range(k):
-        r = row[m]
-        at[fill[r]] = order[index[m]] if reorder else np.int32(index[m])
-        fill[r] += 1
+    samples, inputs, width = words.shape
+    fill = np.empty(8 * width, np.int64)
+    last = ~np.uint64(0) >> np.uint64(8 * (8 * width - steps))  # the bytes of the last word that count
+    for n in range(samples):
+        fill[:steps] = first[n * steps : (n + 1) * steps]
+        for i in range(inputs):
+            index = order[i] if order.size else np.int32(i)
+            for w in range(width):
+                marks = _marks(words[n, i, w])
+                if inverted:
+                    marks = ~(marks | _BYTES)
+                    if w == width - 1:
+                        marks &= last
+                while marks:
+                    step = 8 * w + np.int64(trailing_zeros(marks) >> 3)
+                    marks &= marks - np.uint64(1)
+                    at[fill[step]] = index
+                    fill[step] += 1
 
 
 @njit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -42,9 +43,11 @@ class State:
             with np.load(path, allow_pickle=False) as file:
                 found = [Arrays(*(file[f"{n}.{name}"] for name in Arrays._fields)) for n in range(len(self.layers))]
                 clock = int(file["clock"])
+                if clock < 0:
+                    raise ValueError(f"clock is {clock}")
         except FileNotFoundError:
             raise DataError(f"{path}: no such file") from None
-        except (OSError, KeyError, ValueError, BadZipFile, EOFError) as error:
+        except (OSError, KeyError, ValueError, TypeError, OverflowError, BadZipFile, EOFError, zlib.error) as error:
             raise DataError(f"{path}: is not the state of this network ({type(error).__name__}: {error})") from None
         for n, (mine, theirs) in enumerate(zip(self.layers, found, strict=True)):
             for name, have, new in zip(Arrays._fields, mine, theirs, strict=True):
