@@ -239,9 +239,7 @@ class Engine:
         spikes = self._checked(batch(indices), timed=True)
         if len(spikes) != len(indices) or spikes.shape[-1] != (steps or spikes.shape[-1]):
             wanted = (len(indices), *self.description.input_shape, steps or "T")
-            raise DataError(
-                f"the batch of samples {indices[0]} to {indices[-1]} has shape {spikes.shape}, not {wanted}"
-            )
+            raise DataError(f"samples {indices[0]} to {indices[-1]}: the batch has shape {spikes.shape}, not {wanted}")
         return spikes
 
     def _run_into(self, run: Run, first: int, spikes: np.ndarray, readout: Readout) -> None:
