@@ -122,6 +122,20 @@ class Actors(MultiProcessing):
         """Name → process id."""
         return {member.name: member.process.pid for member in self._members}
 
+    def give_core(self, name: str) -> None:
+        """Lets the actor ``name`` have a core, the others share the rest.
+
+        Where two actors are always at work, the scheduler moves them about with every message otherwise. Which core
+        depends on the host's process id, so that sessions side by side do not all choose the same.
+        """
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < 2:
+            return
+        own = cores[os.getpid() % len(cores)]
+        for member in self._members:
+            with contextlib.suppress(OSError):  # it ended already, or the system forbids it
+                os.sched_setaffinity(member.process.pid, {own} if member.name == name else set(cores) - {own})
+
     def wait_ready(self) -> None:
         """Returns when every actor has built its model.
 

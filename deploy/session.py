@@ -150,6 +150,8 @@ class LavaSession:
             executable = source.compile(SampleRunConfig(model))
             self._runtime = SampleRuntime(executable)
             self._runtime.initialize()
+            if model == "fused":
+                self._runtime.actors.give_core(network.process.name)
             self._runtime.start(RunSteps(num_steps=_STEPS_FOR_EVER, blocking=False))
 
     @classmethod

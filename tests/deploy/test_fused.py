@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,3 +116,14 @@ def test_fused_keeps_no_states(make: Make) -> None:
         LavaSession.of(make("dense"), steps=4, model="fused", record=True)
     with pytest.raises(NetXError, match=r"skip_layers=1.*use model='stock'"):
         LavaSession(make("dense").path, steps=4, model="fused", skip_layers=1)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
+def test_the_network_has_a_core_of_its_own(make: Make) -> None:
+    mine = os.sched_getaffinity(0)
+    with LavaSession.of(make("dense"), steps=4, model="fused") as session:
+        cores = {name: os.sched_getaffinity(pid) for name, pid in session.pids.items()}
+    own = cores.pop("SpikingNetwork")
+    assert len(own) == 1
+    assert all(others == mine - own for others in cores.values())
+    assert os.sched_getaffinity(0) == mine
