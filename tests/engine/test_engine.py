@@ -146,15 +146,18 @@ def test_refuses_a_state_of_another_network(description, tmp_path):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.02, 0.45, 0.55, 0.98, 1.0])
-def test_dense_input_at_any_activity(rate, networks):
-    """Above half activity the silent inputs are subtracted instead: the sums are the same."""
-    layer = networks.dense(37, 11)
-    spikes = (networks.rng.random((3, 37, 8)) < rate).astype(np.uint8)
-    trace = Engine(NetworkDescription((37,), (replace(layer, neuron=Cuba(1 << 17, 4096, 4096)),))).run(
-        spikes, keep=True
-    )
-    expected = np.einsum("oi,nit->not", layer.weight, spikes.astype(np.int64)) << 6
-    np.testing.assert_array_equal(trace.traces[0].u, expected)
+@pytest.mark.parametrize("outputs", [1, 11, 31, 32, 45, 64])
+@pytest.mark.parametrize("largest", [14, 62, 126, 254])
+def test_dense_sums_at_any_activity(rate, outputs, largest, networks):
+    """Rows summed in 8 bits where they are small enough, in 16 where not; silent ones subtracted where most spike."""
+    rng = networks.rng
+    size = rng.integers(1, largest // 2 + 1, 90) * 2  # of each row's weights
+    weight = (rng.integers(-1, 2, (outputs, 90)) * size).astype(np.int32)
+    weight[0, 0] = -256 if largest == 254 else largest
+    layer = Dense("d", weight, Cuba(1 << 17, 4096, 4096))
+    spikes = (rng.random((3, 90, 8)) < rate).astype(np.uint8)
+    trace = Engine(NetworkDescription((90,), (layer,))).run(spikes, keep=True).traces[0]
+    np.testing.assert_array_equal(trace.u, np.einsum("oi,nit->not", weight, spikes.astype(np.int64)) << 6)
 
 
 def test_average_sums_groups_of_outputs(networks):
@@ -221,7 +224,10 @@ def test_refuses_batches_that_change(description, spikes):
     def shorter(indices):
         return spikes[indices][..., : 20 - 5 * (indices[0] > 0)]
 
-    for wrong, words in ((fewer, r"samples 0 to 3: the batch has shape \(3, .*not \(4, "), (shorter, r"\(4, 2, 9, 7, 15\), not")):
+    for wrong, words in (
+        (fewer, r"samples 0 to 3: the batch has shape \(3, .*not \(4, "),
+        (shorter, r"\(4, 2, 9, 7, 15\), not"),
+    ):
         with pytest.raises(DataError, match=words):
             net.run_stream(11, wrong, chunk=4)
         with pytest.raises(DataError, match=words):

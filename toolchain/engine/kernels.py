@@ -44,9 +44,11 @@ class Rows(NamedTuple):
 
 class DenseSynapses(NamedTuple):
     weight: np.ndarray  # int8 or int16 (in, out)
+    most: np.ndarray  # int32 (in,): largest size of a weight in each row
     total: np.ndarray  # int32 (out,): sum of all rows
     delay: np.ndarray  # uint8 (in, out), (in, 1), or (0, 0) for none
     recurrent: np.ndarray  # as weight, (out, out), or (0, 0)
+    most_recurrent: np.ndarray  # int32 (out,) or (0,)
     fan_out: np.ndarray  # int64 (in,): weights other than 0
     fan_out_recurrent: np.ndarray  # int64 (out,) or (0,)
     lift: int  # bits by which Lava holds the weights shifted up: sums of graded spikes wrap at 32 - lift
@@ -212,26 +214,6 @@ def _list_fired(words: Any, at: Any, k: int) -> int:
 # -- synapses: what arrives at a layer ----------------------------------------------------------------------------
 
 
-@njit(nogil=True)
-def _add_rows(a: Any, weight: Any, at: Any, low: int, high: int) -> None:
-    """``a += weight[at[low:high]].sum(axis=0)``, eight rows at a time."""
-    k = low
-    while k + 8 <= high:
-        r0, r1, r2, r3 = np.uint64(at[k]), np.uint64(at[k + 1]), np.uint64(at[k + 2]), np.uint64(at[k + 3])
-        r4, r5, r6, r7 = np.uint64(at[k + 4]), np.uint64(at[k + 5]), np.uint64(at[k + 6]), np.uint64(at[k + 7])
-        for j in range(a.size):
-            a[j] = (
-                a[j] + weight[r0, j] + weight[r1, j] + weight[r2, j] + weight[r3, j]
-                + weight[r4, j] + weight[r5, j] + weight[r6, j] + weight[r7, j]
-            )  # fmt: skip
-        k += 8
-    while k < high:
-        r0 = np.uint64(at[k])
-        for j in range(a.size):
-            a[j] = a[j] + weight[r0, j]
-        k += 1
-
-
 def _lanes(lanes: int, operation: str) -> Any:
     """``a[i:i + lanes] += weight[j:j + lanes]``, or ``-=``, as one vector instruction or two.
 
@@ -260,6 +242,38 @@ def _lanes(lanes: int, operation: str) -> Any:
 
 _add16, _add8 = _lanes(16, "add"), _lanes(8, "add")
 _subtract16, _subtract8 = _lanes(16, "sub"), _lanes(8, "sub")
+
+
+def _summed(rows: int) -> Any:
+    """``a[i:i + 32] +=`` the sum of ``weight[begin + i:begin + i + 32]`` over as many begins, in the bits of
+    ``weight``."""
+
+    @intrinsic
+    def add(context: Any, a: Any, i: Any, weight: Any, begins: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            def place(kind: Any, array: Any, index: Any) -> Any:
+                item = context.get_data_type(kind.dtype)
+                start = builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+                return builder.bitcast(start, ir.PointerType(ir.VectorType(item, 32)))
+
+            total = None
+            for n in range(rows):
+                index = builder.add(builder.extract_value(values[3], n), values[1])
+                row = builder.load(place(weight, values[2], index), align=weight.dtype.bitwidth // 8)
+                total = row if total is None else builder.add(total, row)
+            target = place(a, values[0], values[1])
+            sums = builder.load(target, align=a.dtype.bitwidth // 8)
+            if weight.dtype.bitwidth < a.dtype.bitwidth:
+                total = builder.sext(total, sums.type)
+            builder.store(builder.add(sums, total), target, align=a.dtype.bitwidth // 8)
+            return context.get_dummy_value()
+
+        return types.void(a, types.int64, weight, begins), generate
+
+    return add
+
+
+_add_four, _add_eight = _summed(4), _summed(8)
 
 
 @njit
@@ -295,6 +309,58 @@ def _subtract_run(a: Any, i: int, weight: Any, j: int, length: int) -> None:
         a[i] = a[i] - weight[j]
         i += 1
         j += 1
+
+
+@njit(nogil=True)
+def _add_rows(a: Any, weight: Any, most: Any, at: Any, low: int, high: int) -> None:
+    """``a += weight[at[low:high]].sum(axis=0)``; ``most``: largest size of a weight in each row.
+
+    Eight or four rows at a time, summed in 8 bits first where that cannot overflow. Narrow rows one by one.
+    """
+    flat = weight.reshape(-1)
+    outputs = weight.shape[1]
+    k = low
+    if outputs >= 32:
+        whole = outputs // 32 * 32
+        while k + 4 <= high:
+            r0, r1, r2, r3 = np.int64(at[k]), np.int64(at[k + 1]), np.int64(at[k + 2]), np.int64(at[k + 3])
+            b0, b1, b2, b3 = r0 * outputs, r1 * outputs, r2 * outputs, r3 * outputs
+            four = most[r0] + most[r1] + most[r2] + most[r3]
+            k += 4
+            if k + 4 <= high and whole == outputs:
+                r4, r5, r6, r7 = np.int64(at[k]), np.int64(at[k + 1]), np.int64(at[k + 2]), np.int64(at[k + 3])
+                if four + most[r4] + most[r5] + most[r6] + most[r7] <= 127:
+                    begins = (b0, b1, b2, b3, r4 * outputs, r5 * outputs, r6 * outputs, r7 * outputs)
+                    for j in range(0, whole, 32):
+                        _add_eight(a, j, flat, begins)
+                    k += 4
+                    continue
+            done = 0
+            if four <= 127:
+                for j in range(0, whole, 32):
+                    _add_four(a, j, flat, (b0, b1, b2, b3))
+                done = whole
+            if done < outputs:
+                _add_some(a[done:], weight[r0, done:], weight[r1, done:], weight[r2, done:], weight[r3, done:])
+    while k < high:
+        begin = np.int64(at[k]) * outputs
+        j = np.int64(0)
+        while j + 16 <= outputs:
+            _add16(a, j, flat, begin + j)
+            j += 16
+        if j + 8 <= outputs:
+            _add8(a, j, flat, begin + j)
+            j += 8
+        while j < outputs:
+            a[j] = a[j] + flat[begin + j]
+            j += 1
+        k += 1
+
+
+@njit(nogil=True)
+def _add_some(a: Any, w0: Any, w1: Any, w2: Any, w3: Any) -> None:
+    for j in range(a.size):
+        a[j] = a[j] + w0[j] + w1[j] + w2[j] + w3[j]
 
 
 @njit
@@ -341,6 +407,7 @@ def _collect_dense(
     """Adds up in ``scratch.a`` what reaches a dense layer in the rows ``begin`` to ``end``."""
     weight, recurrent, fan_out, lift = synapses.weight, synapses.recurrent, synapses.fan_out, synapses.lift
     fan_out_recurrent, total, delay = synapses.fan_out_recurrent, synapses.total, synapses.delay
+    most = synapses.most
     at, value, first = x.at, x.value, x.first
     graded = value.size > 0
     ring, recent, listed = arrays.ring, arrays.recent, scratch.listed
@@ -383,7 +450,7 @@ def _collect_dense(
                 a[j] = total[j]
             _subtract_rows(a, weight, listed, 0, _list_silent(at, low, high, inputs, listed))
         else:
-            _add_rows(a, weight, at, low, high)
+            _add_rows(a, weight, most, at, low, high)
         if recurrent.size:
             own = 0
             for j in range(outputs):
@@ -398,7 +465,7 @@ def _collect_dense(
                         back = np.int32(back + recurrent[listed[k], j] * recent[slot, listed[k]])
                     a[j] = a[j] + (np.int32(back << lift) >> lift)
             else:
-                _add_rows(a, recurrent, listed, 0, own)
+                _add_rows(a, recurrent, synapses.most_recurrent, listed, 0, own)
         operations[row] = count
 
 
@@ -468,18 +535,20 @@ def _collect_conv(
 # -- neurons: what a layer makes of it ----------------------------------------------------------------------------
 
 
-def _respond(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> None: ...
+def _respond(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, trace: Any, begin: int, end: int) -> None: ...
 
 
 @overload(_respond, strict=False)
-def _respond_of(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> Any:
+def _respond_of(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, trace: Any, begin: int, end: int) -> Any:
     for kind, function in ((Cuba, _respond_cuba), (SigmaDelta, _respond_sigma_delta), (Delta, _respond_delta)):
         if _is(neuron, kind):
             return function
     return _respond_sigma if _is(neuron, Sigma) else None
 
 
-def _respond_cuba(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> None:
+def _respond_cuba(
+    neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, trace: Any, begin: int, end: int
+) -> None:
     """A step of all neurons (``PyLifModelBitAcc``) for each of the rows ``begin`` to ``end``; empties ``scratch.a`` and
     appends the spikes to ``out``."""
     current_keep, voltage_keep = neuron.current_keep, neuron.voltage_keep
@@ -494,8 +563,17 @@ def _respond_cuba(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, b
         else:
             peak = _step_any(u, v, a, fired, shift, current_keep, voltage_keep, threshold, bias)
         arrays.peak[slot] = peak
+        _note_states(trace, row, u, v)
         k = _list_fired(words, at, k)
         first[row + 1] = k
+
+
+@njit
+def _note_states(trace: Any, row: int, u: Any, v: Any) -> None:
+    if trace.u.size:
+        trace.u[row] = u
+    if trace.v.size:
+        trace.v[row] = v
 
 
 @njit(nogil=True)
@@ -558,7 +636,9 @@ def _step_any(
     return peak
 
 
-def _respond_delta(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> None:
+def _respond_delta(
+    neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, trace: Any, begin: int, end: int
+) -> None:
     """As :func:`_respond_cuba`, of ``PyDeltaModelFixed``."""
     k = out.first[begin]
     for row in range(begin, end):
@@ -568,10 +648,13 @@ def _respond_delta(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, 
             new = np.int32(np.int32(a[j]) << neuron.input_shift)
             a[j] = 0
             k = _send_change(neuron, new, j, act, residue, out, k)
+        _note_states(trace, row, arrays.u[slot], residue)
         out.first[row + 1] = k
 
 
-def _respond_sigma_delta(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> None:
+def _respond_sigma_delta(
+    neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, trace: Any, begin: int, end: int
+) -> None:
     """As :func:`_respond_cuba`, of ``PySigmaDeltaModelFixed`` with its ReLU."""
     k = out.first[begin]
     for row in range(begin, end):
@@ -583,6 +666,7 @@ def _respond_sigma_delta(neuron: Any, rows: Any, arrays: Any, scratch: Any, out:
             sigma[j] = total
             new = max(np.int32(total + _each(neuron.bias, j)), np.int32(0))
             k = _send_change(neuron, new, j, act, residue, out, k)
+        _note_states(trace, row, arrays.u[slot], residue)
         out.first[row + 1] = k
 
 
@@ -601,7 +685,9 @@ def _send_change(neuron: Any, new: Any, j: int, act: Any, residue: Any, out: Any
     return k
 
 
-def _respond_sigma(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, begin: int, end: int) -> None:
+def _respond_sigma(
+    neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, trace: Any, begin: int, end: int
+) -> None:
     """As :func:`_respond_cuba`, of ``PySigmaModelFixed``."""
     k = out.first[begin]
     for row in range(begin, end):
@@ -614,6 +700,7 @@ def _respond_sigma(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, 
                 out.at[k] = j
                 out.value[k] = total
                 k += 1
+        _note_states(trace, row, sigma, arrays.v[rows.slot[row]])
         out.first[row + 1] = k
 
 
@@ -621,17 +708,12 @@ def _respond_sigma(neuron: Any, rows: Any, arrays: Any, scratch: Any, out: Any, 
 
 
 @njit(nogil=True)
-def _note(trace: Any, rows: Any, arrays: Any, out: Any, begin: int, end: int) -> None:
+def _note_sent(trace: Any, out: Any, begin: int, end: int) -> None:
     for row in range(begin, end):
-        if trace.u.size:
-            trace.u[row] = arrays.u[rows.slot[row]]
-        if trace.v.size:
-            trace.v[row] = arrays.v[rows.slot[row]]
-        if trace.s.size:
-            sent = trace.s[row]
-            sent[:] = 0
-            for k in range(out.first[row], out.first[row + 1]):
-                sent[out.at[k]] = out.value[k] if out.value.size else 1
+        sent = trace.s[row]
+        sent[:] = 0
+        for k in range(out.first[row], out.first[row + 1]):
+            sent[out.at[k]] = out.value[k] if out.value.size else 1
 
 
 @njit(cache=True, nogil=True)
@@ -642,23 +724,22 @@ def run_layer(
 
     ``x``: what the layer before sent. Fills ``out``, ``operations`` int64 (rows,) and ``trace``. Rows go through in
     blocks as high as ``scratch.a``; of a block, first all is collected, then all neurons respond. Where a step depends
-    on the one before through ``recent``, or is traced, a block is a single row.
+    on the one before through ``recent``, a block is a single row.
     """
     out.first[0] = 0
-    traced = trace.u.size > 0 or trace.v.size > 0
-    height = 1 if traced or arrays.recent.size > 0 else len(scratch.a)
+    height = 1 if arrays.recent.size > 0 else len(scratch.a)
     count = rows.slot.size
     for begin in range(0, count, height):
         end = min(begin + height, count)
         _collect(synapses, x, rows, arrays, scratch, begin, end, operations)
-        _respond(neuron, rows, arrays, scratch, out, begin, end)
+        _respond(neuron, rows, arrays, scratch, out, trace, begin, end)
         if arrays.recent.size:
             recent = arrays.recent[rows.slot[begin]]
             recent[:] = 0
             for k in range(out.first[begin], out.first[end]):
                 recent[out.at[k]] = out.value[k] if out.value.size and x.value.size else 1
-        if traced or trace.s.size:
-            _note(trace, rows, arrays, out, begin, end)
+        if trace.s.size:
+            _note_sent(trace, out, begin, end)
 
 
 def _drive(neuron: Any, values: Any, scratch: Any) -> None: ...
@@ -686,5 +767,6 @@ def run_input(values: Any, rows: Any, neuron: Any, arrays: Any, scratch: Any, ou
     out.first[0] = 0
     for row in range(rows.slot.size):
         _drive(neuron, values[row], scratch)
-        _respond(neuron, rows, arrays, scratch, out, row, row + 1)
-        _note(trace, rows, arrays, out, row, row + 1)
+        _respond(neuron, rows, arrays, scratch, out, trace, row, row + 1)
+        if trace.s.size:
+            _note_sent(trace, out, row, row + 1)

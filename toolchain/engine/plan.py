@@ -195,14 +195,22 @@ def _dense(layer: Dense, held: list[np.ndarray], fed: tuple[int, ...] | None) ->
     empty = not any(weight.any() for weight in held)
     synapses = kernels.DenseSynapses(
         weight=weight,
+        most=_most(weight),
         total=weight.sum(axis=0, dtype=np.int32),
         delay=delay,
         recurrent=recurrent,
+        most_recurrent=_most(recurrent),
         fan_out=np.count_nonzero(weight, axis=1).astype(np.int64),
         fan_out_recurrent=np.count_nonzero(recurrent, axis=1).astype(np.int64),
         lift=0 if empty else layer.shift,
     )
     return synapses, depth
+
+
+def _most(weight: np.ndarray) -> np.ndarray:
+    """Largest size of a weight in each row, int32."""
+    most: np.ndarray = np.abs(weight.astype(np.int32)).max(axis=1, initial=0)
+    return most
 
 
 def _conv(conv: Conv, weight: np.ndarray, wraps: bool) -> kernels.ConvSynapses:
