@@ -2,110 +2,75 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolchain.cli.console import JsonFlag, print_json, print_table, say
+from toolchain.cli.console import JsonFlag, print_json, print_table
 from toolchain.errors import DataError
 
-REPEATS = 5
+if TYPE_CHECKING:
+    from toolchain.cli.benchmarks.report import Report
+
+_SUITES = {
+    "engine": "the engine against stock Lava, against our own Lava session and against SLAYER's forward pass",
+    "lava": "inside Lava: the network as one process against Lava's graph of processes; cutoff against all steps",
+    "training": "forward and backward through a CUBA layer against SLAYER's",
+    "scaling": "time over batch, T, neurons, input rate and threads; memory over samples; writes a picture",
+    "calibration": "does the certified drop hold: the tables of docs/calibration.md",
+}
+_MODULES = {"lava": "sessions"}
+_DEFAULT = ("engine", "lava", "training")
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one: engine or training.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="; ".join(f"{name}: {what}" for name, what in _SUITES.items())
+            + f". Without a name: {', '.join(_DEFAULT)}.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="scaling: the picture.")] = Path("scaling.png"),
+    network: Annotated[
+        Path, typer.Option(help="calibration: a trained network on the digits; its rows are left out without it.")
+    ] = Path("runs/demo/network.net"),
+    quick: Annotated[bool, typer.Option("--quick", hidden=True, help="Tiny sizes: numbers without meaning.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Speed against a peer in the same run, as a ratio of medians.
+    """Speed against a peer in the same run, on the same samples, with equal results: seconds, and a ratio.
 
     Example: aoi bench engine
     """
-    suites = {"engine": engine_against_lava, "training": dynamics_against_slayer}
-    if name is not None and name not in suites:
-        raise DataError(f"{name}: there is no such benchmark; choose one of {', '.join(suites)}")
-    results = [row for key, suite in suites.items() if name in (None, key) for row in suite()]
+    if name is not None and name not in _SUITES:
+        raise DataError(f"{name}: there is no such benchmark; choose one of {', '.join(_SUITES)}")
+    options: dict[str, dict[str, Any]] = {"scaling": {"out": out}, "calibration": {"network": network}}
+    reports = {each: _suite(each)(quick=quick, **options.get(each, {})) for each in ([name] if name else _DEFAULT)}
     if json:
-        print_json({"benchmarks": results})
+        more = {each: report.more for each, report in reports.items() if report.more}
+        print_json({"benchmarks": [row.json() for report in reports.values() for row in report.rows]} | more)
         return
-    print_table(
-        "benchmarks",
-        ["", "ours", "peer", "times faster"],
-        [
-            [r["name"], f"{r['ours']:.3g} {r['unit']}", f"{r['peer']:.3g} {r['unit']}", f"{r['ratio']:.1f}"]
-            for r in results
-        ],
-    )
+    for report in reports.values():
+        _show(report)
 
 
-def engine_against_lava() -> list[dict[str, Any]]:
-    """lava-dl's own mnist.net, T = 32, random spikes at rate 0.1: a sample on the engine and in Lava's simulator."""
-    from importlib.metadata import files
-
-    import numpy as np
-
-    from deploy.targets import find_target
-    from toolchain.engine import Engine
-    from toolchain.netx import read_network
-
-    path = next(file.locate() for file in files("lava-dl") or [] if file.name == "mnist.net")
-    network = read_network(str(path))
-    spikes = (np.random.default_rng(0).random((64, *network.description.input_shape, 32)) < 0.1).astype(np.uint8)
-    engine = Engine(network.description)
-    ours = _median(lambda: engine.run(spikes, readout="voltage")) / len(spikes)
-    say("the engine is done; now Lava")
-    with find_target("sim")(
-        network.path,
-        steps=32,
-        readout="voltage",
-        rule=None,
-        skip_layers=network.skip_layers,
-        input_shape=None,
-        timeout_s=120,
-    ) as session:
-        peer = _median(lambda: list(session.run(iter(spikes[:8])))) / 8
-    return [_row("mnist/lava", ours, peer, "s/sample")]
+def _suite(name: str) -> Callable[..., Report]:
+    bench: Callable[..., Report] = import_module(f"toolchain.cli.benchmarks.{_MODULES.get(name, name)}").bench
+    return bench
 
 
-def dynamics_against_slayer() -> list[dict[str, Any]]:
-    """Forward and backward through a CUBA layer, 32 x 512 neurons, 24 steps, each side with its best thread count."""
-    import numba
-    import torch
-
-    from models.blocks import dense_block
-    from models.spec import DenseSpec, NeuronSpec
-
-    block = dense_block(DenseSpec(neurons=512, weight_scale=2), 512, NeuronSpec())
-    spikes = (torch.rand(32, 512, 24) < 0.1).float()
-
-    def ours() -> None:
-        block(spikes).spikes.sum().backward()
-
-    def peer() -> None:
-        block.block.neuron.shape = None
-        block.block(spikes).sum().backward()
-
-    best: list[float] = []
-    for work in (ours, peer):
-        times = []
-        for threads in range(1, numba.config.NUMBA_NUM_THREADS + 1):
-            torch.set_num_threads(threads)
-            numba.set_num_threads(threads)
-            times.append(_median(work))
-        best.append(min(times))
-    return [_row("dense/slayer", best[0], best[1], "s")]
-
-
-def _median(work: Callable[[], Any]) -> float:
-    """Wall seconds, median after one warm-up."""
-    times = []
-    for _ in range(REPEATS + 1):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return sorted(times[1:])[REPEATS // 2]
-
-
-def _row(name: str, ours: float, peer: float, unit: str) -> dict[str, Any]:
-    return {"name": name, "ours": ours, "peer": peer, "ratio": peer / ours, "unit": unit}
+def _show(report: Report) -> None:
+    if report.rows:
+        print_table(
+            "benchmarks",
+            ["", "ours", "peer", "times faster"],
+            [[r.name, f"{r.ours:.3g} {r.unit}", f"{r.peer:.3g} {r.unit}", f"{r.ratio:.1f}"] for r in report.rows],
+        )
+    for table in report.tables:
+        print_table(table.title, table.columns, table.rows)
+    if report.text:
+        print(report.text)
