@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from toolchain.errors import WriteError
 from toolchain.files import atomic_file, atomic_path, write_atomically
 
 
@@ -40,3 +41,28 @@ def test_the_new_file_appears_at_the_end(tmp_path: Path) -> None:
         assert not path.exists()
         assert temporary.parent == tmp_path
     assert path.read_bytes() == b"new"
+
+
+def test_places_that_refuse(tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+    for path, reason in (
+        (tmp_path / "file.txt" / "x", r"file\.txt/x: cannot be written"),
+        (Path("/proc/x"), "/proc/x: cannot be written"),
+        (Path("/dev/full"), "/dev/full: is there and no regular file"),
+        (tmp_path / "folder", "folder: is there and no regular file"),
+    ):
+        with pytest.raises(WriteError, match=reason):
+            write_atomically(path, b"new")
+    assert (tmp_path / "file.txt").read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file.txt", "folder"]
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_full_disk_is_told_and_other_errors_of_the_block_stay(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(WriteError, match="No space left"), atomic_path(path), Path("/dev/full").open("w") as full:
+        full.write("new")
+    with pytest.raises(FileNotFoundError), atomic_path(path):
+        (tmp_path / "other").read_bytes()
+    assert list(tmp_path.iterdir()) == []

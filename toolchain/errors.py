@@ -21,6 +21,10 @@ class DataError(AoiError):
     """Recordings are missing, damaged or do not fit the network."""
 
 
+class WriteError(DataError):
+    """A file cannot be written: a folder that is read-only, a disk that is full, a name that something else has."""
+
+
 class NetXError(AoiError):
     """A network file is damaged, or holds what NetX or the chip cannot execute."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,20 +10,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from toolchain.errors import WriteError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary name in the same folder; it becomes ``path`` when the block ends well, otherwise vanishes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
+    """Yields a temporary name in the same folder; it becomes ``path`` when the block ends well, otherwise vanishes.
+
+    Raises WriteError where the place refuses, or ``path`` is there and no regular file.
+    """
+    with _refusing(path):
+        if path.exists() and not path.is_file():
+            raise WriteError(f"{path}: is there and no regular file, so it is not replaced; name another")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno in _FULL:  # other errors of the block are its own
+                raise _refusal(path, error) from error
+            raise
+        with _refusing(path):
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -37,3 +54,16 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 def write_atomically(path: Path, content: bytes) -> None:
     with atomic_file(path) as file:
         file.write(content)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: Path, error: OSError) -> WriteError:
+    reason = error.strerror or str(error)
+    return WriteError(f"{path}: cannot be written ({reason}); name a place in a folder that can, with room on its disk")

@@ -236,3 +236,9 @@ def test_results_folder(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         refuse(aoi("deploy", trained / "network.net", "--no-cutoff", "--samples", "2", "--out", out), "--out")
     assert (tmp_path / "file").read_text() == "mine"
+    refuse(aoi("deploy", trained / "network.net", "--no-cutoff", "--samples", "2", "--out", "/proc"), "/proc/results")
+    refuse(aoi("report", trained, "--samples", "4", "--out", "/dev/full"), "--out /dev/full", "no regular file")
+
+
+def test_a_run_folder_that_cannot_be(aoi: Aoi, recordings: Path) -> None:
+    refuse(aoi("train", CONFIG, "--run", "/proc/x", "--data", recordings), "--run /proc/x", "cannot be written")

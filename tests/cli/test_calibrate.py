@@ -39,13 +39,18 @@ def test_every_rule_goes_into_the_file_and_back(aoi: Aoi, net: Path, rule: str) 
     assert 1 <= evaluated["mean_decision_step"] <= 24
     again = json.loads(aoi("evaluate", net, "--rule", f"{rule}:{report['threshold']!r}", "--json").stdout)
     assert again["mean_decision_step"] == evaluated["mean_decision_step"]
-    assert f"cutoff: {rule} >=" in aoi("inspect", net).stdout
+    inspected = aoi("inspect", net).stdout
+    assert f"cutoff: {rule} >=" in inspected
+    assert ", certified" in inspected
 
 
 def test_what_is_uncertified_says_how_many_it_takes(aoi: Aoi, net: Path) -> None:
     result = aoi("calibrate", net, "--max-drop", "0.005")
     assert result.returncode == 0
     assert "no: that takes at least 648 recordings" in result.stdout
+    assert "upper bound of the drop at 95%, of this threshold taken alone" in result.stdout
+    assert "at 99.6%" in aoi("calibrate", net, "--max-drop", "0.005", "--risk", "0.004").stdout
+    assert "not certified" in aoi("inspect", net).stdout
     report = json.loads(aoi("calibrate", net, "--max-drop", "0.005", "--json").stdout)
     assert report["certified"] is False
     assert report["samples_needed"] == 648
@@ -64,6 +69,7 @@ def test_requests_that_make_no_sense(aoi: Aoi, net: Path) -> None:
     for value in ("0", "1", "-0.1", "1.5", "nan"):
         refuse(aoi("calibrate", net, f"--max-drop={value}"), f"--max-drop {float(value)}", "between 0 and 1")
         refuse(aoi("calibrate", net, f"--risk={value}"), f"--risk {float(value)}")
+    refuse(aoi("calibrate", net, "--risk", "1e-9"), "--risk 1e-09", "1e-06")
     refuse(aoi("calibrate", net, "--rule", "hope"), "--rule hope", "confidence")
     refuse(aoi("calibrate", net, "--temperature", "warm"), "--temperature warm", "shared")
     refuse(aoi("calibrate", net, "--rule", "int-confidence", "--temperature", "step"), "one scale")
@@ -94,3 +100,31 @@ def test_recordings_that_cannot_calibrate(aoi: Aoi, net: Path, tmp_path: Path) -
     write(data / "Train" / "cat", 30)
     refuse(aoi("calibrate", net, "--data", data), "class 'cat'", "none that network.net knows")
     assert net.read_bytes() == before
+
+
+def test_copies_count_once(aoi: Aoi, net: Path, tmp_path: Path) -> None:
+    """Ten recordings of which each lies there 150 times would otherwise certify a drop."""
+    original = tmp_path / "data"
+    write(original / "Train" / "3", 10)
+    write(original / "Test" / "3", 1)
+    for index in range(1, 11):
+        for copy in range(150):
+            shutil.copy(original / f"Train/3/{index:05d}.npy", original / f"Train/3/{index:05d}_{copy}.npy")
+    result = aoi("calibrate", net, "--data", original, "--max-drop", "0.05", "--json")
+    assert result.returncode == 0, result.stderr
+    assert "are copies of others; each counts once" in result.stderr
+    report = json.loads(result.stdout)
+    assert report["samples"] <= 10
+    assert report["certified"] is False
+    policy = read_network(net).metadata.policy  # type: ignore[union-attr]
+    assert policy is not None
+    assert policy.evidence["copies"] > 200
+    assert policy.evidence["source"] == str(original)
+    assert len(policy.evidence["fingerprint"]) == 12
+
+
+def test_reports_on_the_recordings_that_calibrated_say_so(aoi: Aoi, net: Path) -> None:
+    assert aoi("calibrate", net).returncode == 0
+    again = aoi("evaluate", net, "--split", "calibration", "--samples", "20", "--json")
+    assert "calibrated on these recordings" in again.stderr
+    assert "calibrated on" not in aoi("evaluate", net, "--samples", "20", "--json").stderr

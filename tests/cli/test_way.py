@@ -82,6 +82,7 @@ def test_deploy_equals_evaluate(aoi: Aoi, calibrated: Path, tmp_path: Path) -> N
     ):
         assert deployed[key] == pytest.approx(evaluated[key]), key
     assert deployed["target"] == "sim"
+    assert (deployed["rule"], deployed["spec"].split(":")[0]) == ("confidence", "confidence")
     assert deployed["model"] == "fused"
     lines = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     assert len(lines) == 60

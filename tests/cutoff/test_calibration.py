@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from toolchain.cutoff import exact
 from toolchain.cutoff.calibration import calibrate
 from toolchain.cutoff.exact import losses_allowed
 from toolchain.cutoff.fitting import fit_scale, fit_scales, fit_units
-from toolchain.cutoff.rule import RULES, decide
+from toolchain.cutoff.rule import RULES, candidates, decide
 from toolchain.errors import DataError
 
 
@@ -144,6 +145,30 @@ def test_a_certified_drop_that_would_be_lost_is_not_certified() -> None:
     result = calibrate(scores, labels, max_drop=0.01)
     assert result.certified
     assert result.mean_decision_step == 4
+
+
+def test_what_no_threshold_shows_is_not_certified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough recordings alone certify nothing."""
+    monkeypatch.setattr(exact, "shows_drop_at_most", lambda *_: False)
+    result = calibrate(*streams(3000, 0), max_drop=0.01)
+    assert result.samples >= result.samples_needed
+    assert result.certified is False
+    assert result.bound != 0.01
+
+
+def test_the_search_ends_at_the_first_threshold_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would pass beyond it was never tested at a level that counts the failure."""
+    outcomes = iter([True, False])
+    monkeypatch.setattr(exact, "shows_drop_at_most", lambda *_: next(outcomes, True))
+    result = calibrate(*streams(3000, 0), max_drop=0.01, rule="fixed")
+    assert result.certified is True
+    assert result.threshold == candidates(result.rule, 30)[0]
+
+
+@pytest.mark.parametrize("risk", [1e-7, 1e-300])
+def test_risks_below_what_the_test_resolves_are_refused(risk: float) -> None:
+    with pytest.raises(DataError, match=f"--risk {risk}: .*1e-06"):
+        calibrate(*streams(20, 0), risk=risk)
 
 
 def test_recordings_that_cannot_be_used_are_refused() -> None:

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, multinomial
+from scipy.stats import binom
 
-from toolchain.cutoff.exact import losses_allowed, samples_needed, shows_drop_at_most
+from toolchain.cutoff.exact import _binomial_limit, _Level, losses_allowed, samples_needed, shows_drop_at_most
 
 
 def rejected(samples: int, allowed: np.ndarray, lost: float, gained: float) -> float:
-    """Probability of a rejection, summed over every pair of counts."""
-    gains, losses = np.meshgrid(np.arange(samples + 1), np.arange(samples + 1), indexing="ij")
-    inside = (gains + losses <= samples) & (losses <= allowed[np.minimum(gains, len(allowed) - 1)])
-    counts = np.stack([losses[inside], gains[inside], samples - losses[inside] - gains[inside]], axis=-1)
-    return float(multinomial.pmf(counts, samples, [lost, gained, 1 - lost - gained]).sum())
+    """Probability of a rejection, summed over every pair of counts: losses given the gains are binomial."""
+    gains = np.arange(samples + 1)
+    limit = allowed[np.minimum(gains, len(allowed) - 1)]
+    return float(binom.pmf(gains, samples, gained) @ binom.cdf(limit, samples - gains, min(1.0, lost / (1 - gained))))
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,6 +60,29 @@ def test_what_it_takes() -> None:
     assert shows_drop_at_most(0, 0, 598, 0.005, 0.05)
     assert not shows_drop_at_most(0, 0, 597, 0.005, 0.05)
     assert not shows_drop_at_most(1, 0, 598, 0.005, 0.05)
+
+
+@settings(deadline=None)
+@given(max_drop=st.floats(1e-4, 0.5), risk=st.floats(1e-6, 0.5))
+def test_the_number_it_names_suffices(max_drop: float, risk: float) -> None:
+    """The limit without gains is what the whole test allows at least, and quick for any number of recordings."""
+    assert _binomial_limit(samples_needed(max_drop, risk), max_drop, risk) >= 0
+
+
+@pytest.mark.parametrize(("max_drop", "risk"), [(0.5, 0.5), (0.05, 1e-6), (0.3, 0.09)])
+def test_the_number_it_names_suffices_in_the_whole_test(max_drop: float, risk: float) -> None:
+    assert shows_drop_at_most(0, 0, samples_needed(max_drop, risk), max_drop, risk)
+
+
+@pytest.mark.parametrize("allowed_beyond", [0, 1, 2])
+def test_the_bound_of_the_level_covers_what_lies_between_grid_points(allowed_beyond: int) -> None:
+    """Where no loss is allowed without gains, the probability has its peak inside an interval of the grid."""
+    samples, max_drop = 20, 0.05
+    gains = np.arange(samples + 1)
+    allowed = np.where(gains >= 2, np.minimum(allowed_beyond, samples - gains), -1)
+    bound = _Level(samples, max_drop, -1, gains, 0.05).of(allowed)
+    fine = np.geomspace(1e-4, 0.45, 2000)
+    assert bound >= max(rejected(samples, allowed, b + max_drop, b) for b in fine)
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,8 @@ def test_what_the_text_leaves_out_comes_from_the_file() -> None:
         ("patience:0", "above 0"),
         ("gap:1:1:units=0,1", "units are positive"),
         ("gap:1:1:units=", "numbers"),
+        ("int-gap:1:1:units=1e300", "at most 1.07374e"),
+        ("int-gap:1:1:units=nan", "units are positive"),
         ("gap:1:1:unit=3", "no parameter 'unit', only scales, units"),
         ("conformal:0.9:1", "--rule conformal"),
         ("conformal:0.9:1:quantiles=1,2:samples=9", "descending"),

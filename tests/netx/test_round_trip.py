@@ -231,6 +231,15 @@ def test_a_failed_write_leaves_the_old_file(network, description, metadata, monk
     assert [path.name for path in network.parent.iterdir()] == [network.name]
 
 
+def test_spikes_of_an_output_that_never_fires_cannot_be_read(network, description, metadata):
+    wrong = metadata.model_copy(update={"readout": "spikes"})
+    update_metadata(network, wrong)
+    with pytest.raises(NetXError, match="readout 'spikes', but the output neurons never fire"):
+        read_network(network)
+    with pytest.raises(NetXError, match="never fire"):
+        write_network(network, description, wrong)
+
+
 def test_update_of_what_is_no_network(tmp_path, metadata):
     with pytest.raises(NetXError, match=r"missing\.net"):
         update_metadata(tmp_path / "missing.net", metadata)

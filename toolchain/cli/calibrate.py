@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolchain.cli.console import JsonFlag, print_json, print_table
+from toolchain.cli.console import JsonFlag, print_json, print_table, say
 from toolchain.cli.recordings import (
     BinsOption,
     DataOption,
@@ -19,11 +19,13 @@ from toolchain.cli.recordings import (
     load_split,
     readout_of,
     scores_of,
+    source_of,
 )
 from toolchain.errors import DataError
 
 if TYPE_CHECKING:
     from toolchain.cutoff.calibration import Calibration
+    from toolchain.events.spikes import SpikeData
 
 
 def command(
@@ -65,6 +67,7 @@ def command(
     certified = "yes" if result.certified else f"no: that takes at least {result.samples_needed} recordings"
     if not result.certified and result.samples >= result.samples_needed:
         certified = "no: too many recordings are lost even by the latest stops"
+    alone = "" if result.certified else ", of this threshold taken alone"
     tested = f", {result.test_samples} of them chose the threshold" if result.test_samples < result.samples else ""
     print_table(
         f"calibrated {net}",
@@ -75,7 +78,7 @@ def command(
             ["temperature (1 / scale)", f"{result.temperature:.4g}"],
             ["accuracy at T", f"{result.full_accuracy:.4f}"],
             ["accuracy drop, wanted at most", f"{result.accuracy_drop:.4f}, {result.max_drop:g}"],
-            [f"upper bound of the drop at {1 - result.risk:.0%}", f"{result.bound:.4f}"],
+            [f"upper bound of the drop at {100 * (1 - result.risk):g}%{alone}", f"{result.bound:.4f}"],
             ["certified", certified],
             ["mean decision step", f"{result.mean_decision_step:.2f}"],
         ],
@@ -96,6 +99,7 @@ def calibrate(
 
     from toolchain.cutoff.calibration import calibrate as fit
     from toolchain.cutoff.calibration import check_request
+    from toolchain.events.recording import set_fingerprint
     from toolchain.netx.metadata import CutoffPolicy, Metadata
     from toolchain.netx.read import read_network
     from toolchain.netx.write import update_metadata
@@ -113,6 +117,7 @@ def calibrate(
             f"{int(seen.sum())} of {len(spikes)} recordings, such as {example}, were seen in training; "
             "calibrate on recordings that training did not see"
         )
+    spikes, copies = _without_copies(spikes)
     result = fit(
         scores_of(network, spikes, "running on the engine"),
         spikes.labels,
@@ -126,8 +131,26 @@ def calibrate(
         threshold=result.threshold,
         scale=result.scale,
         params=result.rule.params(),
-        evidence={"split": request.split, **result.evidence()},
+        evidence={
+            "source": source_of(network, request),
+            "split": request.split,
+            "copies": copies,
+            "fingerprint": set_fingerprint(spikes.fingerprints),
+            **result.evidence(),
+        },
     )
     metadata = network.metadata or Metadata(readout=readout_of(network))
     update_metadata(net, metadata.model_copy(update={"policy": policy}))
     return result
+
+
+def _without_copies(spikes: SpikeData) -> tuple[SpikeData, int]:
+    """Each recording once, and how many copies that leaves out: the guarantee counts independent recordings."""
+    import numpy as np
+
+    first = np.sort(np.unique(spikes.fingerprints, return_index=True)[1])
+    copies = len(spikes) - len(first)
+    if copies:
+        example = spikes.ids[int(np.setdiff1d(np.arange(len(spikes)), first)[0])]
+        say(f"{copies} of {len(spikes)} recordings, such as {example}, are copies of others; each counts once")
+    return spikes.subset(first), copies

@@ -20,7 +20,7 @@ from toolchain.cli.recordings import (
     load_split,
     scores_of,
 )
-from toolchain.errors import DataError
+from toolchain.errors import DataError, WriteError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,8 +88,8 @@ def command(
         from toolchain.report.comparison import plot_comparison
 
         plot_comparison(compared, target)
-    except OSError as error:
-        raise DataError(f"--out {target}: cannot be written ({error.strerror or error})") from None
+    except WriteError as error:
+        raise DataError(f"--out {error}") from None
     if json:
         print_json({"split": split, "max_drop": max_drop, "look_back": LOOK_BACK, "rows": rows, "picture": str(target)})
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,15 +23,20 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def plain(text: str) -> str:
+    """One line without control characters: names in files are anybody's, and must not command the terminal."""
+    return "".join(letter for letter in " ".join(text.split()) if unicodedata.category(letter)[0] != "C")
+
+
 def say(message: str) -> None:
     """A line for the person at the terminal."""
-    from rich.markup import escape
+    from rich.text import Text
 
-    stderr().print(escape(message))
+    stderr().print(Text(plain(message)))
 
 
 def show_error(message: str) -> None:
-    print(f"aoi: {' '.join(message.split())}", file=sys.stderr)
+    print(f"aoi: {plain(message)}", file=sys.stderr)
 
 
 def print_json(result: dict[str, Any]) -> None:
@@ -38,15 +44,16 @@ def print_json(result: dict[str, Any]) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; the first column is left-aligned, the others right."""
+    """A table on stdout; the first column is left-aligned, the others right. Nothing in the texts is markup."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=any(columns))
+    table = Table(title=Text(plain(title)), title_justify="left", title_style="bold", show_header=any(columns))
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
+        table.add_column(Text(plain(column)), justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(plain(cell)) for cell in row))
     Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
 
 

@@ -103,6 +103,7 @@ def command(
         ["", ""],
         [
             ["samples", f"{summary['samples']} ({split})"],
+            ["rule", f"{chosen.name} >= {chosen.threshold:.6g}" if chosen else "none, all steps"],
             ["accuracy", f"{summary['accuracy']:.4f}"],
             ["drop from T, from the best step", f"{summary['accuracy_drop']:.4f}, {summary['accuracy_drop_peak']:.4f}"],
             ["mean decision step", f"{summary['mean_decision_step']:.2f} of {summary['steps']}"],
@@ -188,6 +189,8 @@ def summarise(
         "mean_decision_step": mean_step,
         "speedup_steps": steps / mean_step,
         "steps_executed": sum(r.steps_executed for r in results),
+        "rule": rule.name if rule else None,
+        "spec": rule.spec() if rule else None,
         "threshold": rule.threshold if rule else None,
         "scale": rule.scale if rule else None,
         "wall_s": wall_s,

@@ -23,6 +23,7 @@ from toolchain.cli.recordings import (
     rule_of,
     run_of,
     scores_of,
+    warn_of_calibration,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def command(
     network = read_network(net)
     chosen = rule_of(network, rule, required=False)
     request = Request(data, split, samples, window_us, bins, download)
+    warn_of_calibration(network, request)
     spikes = load_split(network, request)
     run = run_of(network, spikes, "running on the engine")
     summary = evaluation(network, spikes, run, chosen) | {"split": split}

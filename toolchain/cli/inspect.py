@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from toolchain.cli.console import JsonFlag, print_json, print_table
+from toolchain.cli.console import JsonFlag, plain, print_json, print_table
 from toolchain.cli.recordings import NetworkArgument
 
 if TYPE_CHECKING:
@@ -52,10 +52,11 @@ def command(net: NetworkArgument, json: JsonFlag = False) -> None:
     if metadata.encoding:
         encoding = metadata.encoding
         print(f"encoding: {encoding.window_us} µs in {encoding.bins} steps, sensor {encoding.sensor_size}")
-    print(f"classes: {', '.join(metadata.classes)}; readout: {metadata.readout}")
+    print(f"classes: {plain(', '.join(metadata.classes))}; readout: {metadata.readout}")
     if metadata.policy:
         policy = metadata.policy
-        print(f"cutoff: {policy.rule} >= {policy.threshold:.6g}, scale {policy.scale:.4g}")
+        certified = "certified" if policy.evidence.get("certified") is True else "not certified"
+        print(f"cutoff: {policy.rule} >= {policy.threshold:.6g}, scale {policy.scale:.4g}, {certified}")
     else:
         print("cutoff: not calibrated yet (aoi calibrate)")
 

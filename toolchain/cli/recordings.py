@@ -69,6 +69,23 @@ def lasting_name(data: str) -> str:
     return str(Path(data).resolve()) if data and not named and Path(data).is_dir() else data
 
 
+def source_of(network: NetworkFile, request: Request) -> str | None:
+    """The data set's name or the folder that a command works on."""
+    if request.data is not None:
+        return lasting_name(request.data)
+    return network.metadata.data.source if network.metadata and network.metadata.data else None
+
+
+def warn_of_calibration(network: NetworkFile, request: Request) -> None:
+    """Says so where a report is about the recordings that chose the cutoff."""
+    from toolchain.cli.console import say
+
+    policy = network.metadata.policy if network.metadata else None
+    used = (policy.evidence.get("source"), policy.evidence.get("split")) if policy else None
+    if used == (source_of(network, request), request.split):
+        say(f"the cutoff was calibrated on these recordings ({request.split}); report on others, such as --split test")
+
+
 def open_data(config: DataConfig, download: bool) -> EventDataset:
     from toolchain.events.dataset import open_dataset
 

@@ -21,8 +21,9 @@ from toolchain.cli.recordings import (
     rule_of,
     run_of,
     shaped,
+    warn_of_calibration,
 )
-from toolchain.errors import DataError
+from toolchain.errors import DataError, WriteError
 
 
 def command(
@@ -64,6 +65,7 @@ def report(run: Path, request: Request, out: Path | None = None) -> Path:
     if out.is_dir():
         raise DataError(f"--out {out}: is a folder; name the page, as {out / 'report.html'}")
     network = read_network(net)
+    warn_of_calibration(network, request)
     recordings = load_split(network, request)
     rules = rules_for(network.metadata.policy if network.metadata else None, recordings.shape[-1])
     most = most_samples(len(rules), recordings.shape[-1])
@@ -87,8 +89,8 @@ def report(run: Path, request: Request, out: Path | None = None) -> Path:
     )
     try:
         write_atomically(out, page.encode())
-    except OSError as error:
-        raise DataError(f"--out {out}: cannot be written: {error.strerror or error}") from None
+    except WriteError as error:
+        raise DataError(f"--out {error}") from None
     return out
 
 

@@ -74,11 +74,13 @@ class Calibration:
 
 
 def check_request(max_drop: float, risk: float, rule: str = "confidence", temperature: str = "shared") -> None:
-    """Raises DataError where ``max_drop`` or ``risk`` is no probability, or the rule or temperature unknown."""
+    """Raises DataError where ``max_drop`` or ``risk`` cannot be tested, or the rule or temperature is unknown."""
     if not 0 < max_drop < 1:
         raise DataError(f"--max-drop {max_drop}: the largest accuracy drop lies between 0 and 1; 0.005 is half a point")
     if not 0 < risk < 1:
         raise DataError(f"--risk {risk}: the risk lies between 0 and 1; 0.05 certifies with 95 % confidence")
+    if risk < exact.RISK_LEAST:
+        raise DataError(f"--risk {risk}: the exact test resolves risks of {exact.RISK_LEAST:g} and more; ask for less")
     if rule not in RULES:
         raise DataError(f"--rule {rule}: there is no such rule to calibrate; choose one of {', '.join(RULES)}")
     if temperature not in ("shared", "step"):

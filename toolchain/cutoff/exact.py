@@ -31,11 +31,16 @@ from scipy.special import bdtr, gammaln
 
 _SLACK = 2e-4  # largest error bound of the interpolation on one grid interval
 _TINY = 1e-9  # probabilities that are neglected, and added to the level instead
+_SPARE = 10 * _TINY  # of the risk, kept for them
+RISK_LEAST = 1e-6  # far above what is kept
 
 
 def samples_needed(max_drop: float, risk: float) -> int:
-    """The fewest recordings that can show a drop of at most ``max_drop`` at this risk: all alike, none lost."""
-    return math.ceil(math.log(risk) / math.log1p(-max_drop))
+    """The fewest recordings that can show a drop of at most ``max_drop`` at this risk: all alike, none lost.
+
+    ``risk`` is at least ``RISK_LEAST``.
+    """
+    return math.ceil(math.log(risk - _SPARE) / math.log1p(-max_drop))
 
 
 @lru_cache(maxsize=64)
@@ -83,7 +88,7 @@ def shows_drop_at_most(lost: int, gained: int, samples: int, max_drop: float, ri
 def _binomial_limit(n: int, delta: float, risk: float) -> int:
     """Largest c with P(Binomial(n, delta) <= c) <= risk; -1 where there is none."""
     counts = np.arange(math.ceil(n * delta) + 2)
-    return int((bdtr(counts, n, delta) <= risk - 10 * _TINY).sum()) - 1
+    return int((bdtr(counts, n, delta) <= risk - _SPARE).sum()) - 1
 
 
 def _score(n: int, delta: float, gains: np.ndarray, most: int) -> np.ndarray:

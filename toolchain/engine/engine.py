@@ -42,7 +42,8 @@ Batch = Callable[[np.ndarray], np.ndarray]
 class StoppingRule(Protocol):
     """What the engine asks of a rule (``toolchain.cutoff``): stop where the measure reaches the threshold."""
 
-    threshold: float
+    @property
+    def threshold(self) -> float: ...
 
     def begin(self, samples: int) -> Any: ...
     def measure(self, scores: np.ndarray, step: int, memory: Any) -> tuple[np.ndarray, Any]: ...

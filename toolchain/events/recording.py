@@ -27,3 +27,8 @@ def fingerprint(events: np.ndarray) -> int:
     for field, dtype in (("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "u1")):
         digest.update(np.ascontiguousarray(events[field]).astype(dtype).tobytes())
     return int.from_bytes(digest.digest(), "little")
+
+
+def set_fingerprint(fingerprints: np.ndarray) -> str:
+    """12 hexadecimal digits of uint64 fingerprints (n,): equal for equal recordings, in any order."""
+    return hashlib.blake2b(np.sort(fingerprints).astype("<u8").tobytes(), digest_size=6).hexdigest()

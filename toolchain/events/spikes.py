@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolchain.errors import DataError
+from toolchain.errors import DataError, WriteError
 from toolchain.events.corrupt import Corruption
 from toolchain.events.dataset import EventDataset, RecordingRef
 from toolchain.events.encode import encode
@@ -163,9 +163,10 @@ def _build(
                     progress(done + 1, len(refs))
         note = {"blake2b": digest.hexdigest(), "fingerprints": fingerprints}
         write_atomically(folder / f"{key}.json", json.dumps(note).encode())
-    except OSError as error:
+    except (OSError, WriteError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
         raise DataError(
-            f"{folder}: cannot keep encoded recordings there ({error.strerror or error}); set AOI_CACHE_DIR to a "
+            f"{folder}: cannot keep encoded recordings there ({reason or error}); set AOI_CACHE_DIR to a "
             "folder that can be written to"
         ) from error
 

@@ -94,6 +94,8 @@ def check_metadata(description: NetworkDescription, metadata: Metadata, name: st
     """Raises NetXError where the group ``/aoi`` and the network do not go together."""
     if metadata.classes and len(metadata.classes) != description.outputs:
         raise NetXError(f"{name}: {len(metadata.classes)} class names for {description.outputs} output neurons")
+    if metadata.readout == "spikes" and not description.fires:
+        raise NetXError(f"{name}: readout 'spikes', but the output neurons never fire; it has to say 'voltage'")
     shape = metadata.encoding.shape[:3] if metadata.encoding else None
     if shape and prod(shape) != prod(description.input_shape):
         raise NetXError(f"{name}: encoding yields {shape}, the network takes {description.input_shape}")

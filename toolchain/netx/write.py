@@ -65,7 +65,7 @@ def update_metadata(path: str | PathLike[str], metadata: Metadata) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """As ``atomic_path``; what h5py and the file system refuse leaves as a NetXError."""
+    """As ``atomic_path``; what h5py refuses leaves as a NetXError."""
     try:
         with atomic_path(path) as temporary:
             yield temporary

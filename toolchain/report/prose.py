@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from toolchain.netx.metadata import Metadata
 from toolchain.report.activity import TRACED, hidden
 from toolchain.report.html import Html, tile
 from toolchain.report.subject import Subject
@@ -29,15 +30,14 @@ def prose(subject: Subject) -> dict[str, str]:
     }
 
 
-def promise(subject: Subject) -> str:
+def promise(metadata: Metadata | None) -> str:
     """What the calibration of the file's cutoff promises, in a sentence."""
-    metadata = subject.network.metadata
     evidence = metadata.policy.evidence if metadata and metadata.policy else {}
     drop, risk, samples, needed = map(_real, map(evidence.get, ("max_drop", "risk", "samples", "samples_needed")))
     if evidence.get("certified") is True and drop is not None and risk is not None:
         return (
-            f"Its cutoff is certified: with probability at least {1 - risk:.0%} over the calibration data it loses at "
-            f"most {100 * drop:g} points of accuracy."
+            f"Its cutoff is certified: with probability at least {100 * (1 - risk):g}% over the calibration data it "
+            f"loses at most {100 * drop:g} points of accuracy."
         )
     if "certified" in evidence:
         reason = f" ({samples:,.0f} calibration recordings, {needed:,.0f} needed)" if samples and needed else ""
@@ -51,7 +51,10 @@ def _spaced(text: str) -> str:
 
 
 def _real(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and isfinite(value) else None
+    try:
+        return float(value) if isinstance(value, int | float) and isfinite(value) else None
+    except OverflowError:  # JSON's whole numbers have no limit
+        return None
 
 
 def _headline(subject: Subject) -> str:
@@ -82,7 +85,7 @@ def _lead(subject: Subject) -> list[str]:
             if count
             else "None of these recordings was seen in training (compared by content)."
         )
-    return said if subject.own is None else [*said, promise(subject)]
+    return said if subject.own is None else [*said, promise(subject.network.metadata)]
 
 
 def _tiles(subject: Subject) -> list[Html]:

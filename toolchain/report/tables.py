@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from html import escape
 from json import dumps
 from math import prod
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from toolchain.events.recording import set_fingerprint
 from toolchain.netx.description import Cuba, Input, Layer
 from toolchain.report.html import Html, facts, table
 from toolchain.report.payload import training_series
@@ -94,12 +94,15 @@ def _provenance(subject: Subject) -> Html:
     rows = [
         *_cutoff(subject),
         ("Network file", f"{path} ({path.stat().st_size:,} bytes)"),
-        ("Recordings here", f"{len(data):,}, split “{subject.split}”, {_fingerprint(data.fingerprints)}"),
+        (
+            "Recordings here",
+            f"{len(data):,}, split “{subject.split}”, fingerprint {set_fingerprint(data.fingerprints)}",
+        ),
     ]
     if metadata and metadata.data:
         rows.append(("Trained on", metadata.data.source))
     if len(seen):
-        rows.append(("Recordings seen in training", f"{len(seen):,}, {_fingerprint(seen)}"))
+        rows.append(("Recordings seen in training", f"{len(seen):,}, fingerprint {set_fingerprint(seen)}"))
     if metadata and metadata.encoding:
         encoding = metadata.encoding
         size = " × ".join(map(str, encoding.sensor_size))
@@ -132,7 +135,7 @@ def _cutoff(subject: Subject) -> list[tuple[str, Any]]:
     return [
         ("Rule", f"{rule.name} ≥ {rule.threshold!r}"),
         ("Scale of the readout", _plain(rule.scales or rule.scale)),
-        ("Guarantee", Html(f"{badge} {escape(promise(subject))}")),
+        ("Guarantee", Html(f"{badge} {escape(promise(metadata))}")),
         ("Calibration", Html(f"<details><summary>All of its evidence</summary>{listed}</details>")),
     ]
 
@@ -146,8 +149,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _fingerprint(values: np.ndarray) -> str:
-    """Equal for equal sets of recordings, in any order."""
-    return "fingerprint " + blake2b(np.sort(values).astype("<u8").tobytes(), digest_size=6).hexdigest()

@@ -81,12 +81,17 @@ class RunFolder:
             raise ConfigError(f"{self.path}: already holds a run; --resume goes on with it, --overwrite replaces it")
 
     def start(self, config: ExperimentConfig, about: RunData, trained_on: np.ndarray) -> None:
-        """Takes away what an earlier run left and writes what this one is about."""
-        for folder in (self.checkpoints, self.logs):
-            shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.weights, self.network):
-            file.unlink(missing_ok=True)
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        """Takes away what an earlier run left and writes what this one is about. Raises ConfigError or WriteError."""
+        try:
+            for folder in (self.checkpoints, self.logs):
+                shutil.rmtree(folder, ignore_errors=True)
+            for file in (self.weights, self.network):
+                file.unlink(missing_ok=True)
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"--run {self.path}: cannot be written to ({error.strerror or error}); name a folder that can"
+            ) from error
         write_atomically(self.config_file, dump_config(config).encode())
         write_atomically(self.data_file, about.model_dump_json(indent=1).encode())
         with atomic_file(self.trained_on_file) as array:

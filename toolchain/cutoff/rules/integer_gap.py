@@ -11,6 +11,8 @@ from toolchain.cutoff.integer import GAP_BITS, UNIT_BITS, gap_unit
 from toolchain.cutoff.rules.base import Rule
 from toolchain.cutoff.rules.gap import GapRule, top_gap
 
+_UNIT_MOST = 2.0**30
+
 
 @dataclass(frozen=True)
 class IntegerGapRule(Rule):
@@ -36,4 +38,6 @@ class IntegerGapRule(Rule):
         return GapRule(self.threshold, units=self.units).candidates(steps)
 
     def fault(self) -> str | None:
+        if any(each > _UNIT_MOST for each in self.units):
+            return f"the units are at most {_UNIT_MOST:g}, so that 64 bits hold what they are multiplied with"
         return GapRule(self.threshold, self.scale, self.scales, self.units).fault()
