@@ -53,7 +53,9 @@ class PyCutoffMonitorModel(PyLoihiProcessModel):
 
     def run_spk(self) -> None:
         # (W, H, C) → C, H, W order
-        output = self.s_in.recv().T.reshape(1, self._settings.groups, -1).sum(axis=2, dtype=np.int64)
+        output = self.s_in.recv().T.reshape(1, -1)
+        if output.size > self._settings.groups:
+            output = output.reshape(1, self._settings.groups, -1).sum(axis=2, dtype=np.int64)
         step = self.time_step - self._begin - self._settings.latency
         if step < 1:
             return
@@ -61,7 +63,7 @@ class PyCutoffMonitorModel(PyLoihiProcessModel):
             while self._settings.rules.poll():
                 self._rule = self._settings.rules.recv()
             self._memory = self._rule.begin(1) if self._rule is not None else None
-        self._scores = output if self._settings.accumulated else self._scores + output
+        self._scores = output.astype(np.int64) if self._settings.accumulated else self._scores + output
         self._decided = step == self._settings.steps
         if self._rule is not None:
             statistic, self._memory = self._rule.measure(self._scores, step, self._memory)

@@ -16,11 +16,12 @@ def softmax_peak(scores: np.ndarray, scale: float | np.ndarray = 1.0) -> np.ndar
     bits whatever batch or array it is part of.
     """
     z = np.asarray(scores, dtype=np.float64)
-    total = np.zeros(z.shape[:-1])
-    peak = z.max(axis=-1)
+    factor = np.asarray(scale)[..., None]
     with np.errstate(over="ignore"):  # a distance beyond float64 is infinite, its share zero
-        for k in range(z.shape[-1]):
-            total += np.exp(scale * (z[..., k] - peak))
+        shares = np.exp(factor * (z - z.max(axis=-1, keepdims=True)))
+    total = shares[..., 0].copy()
+    for k in range(1, z.shape[-1]):
+        total += shares[..., k]
     return 1.0 / total
 
 
