@@ -9,10 +9,11 @@ it with the last process that maps it, whatever that process died of.
 from __future__ import annotations
 
 import mmap
+import time
 from collections.abc import Callable
 from math import prod
 from multiprocessing import Semaphore
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -57,6 +58,7 @@ class _SendPort(CspSendPort):
 
 class _RecvPort(CspRecvPort):
     observer: Callable[[], Any] | None = None  # set while Lava's selector waits for this port
+    awake_s: ClassVar[float] = 0.0  # that this OS process looks again and again before it sleeps
 
     def __init__(self, name: str, data: np.ndarray, free: Any, filled: Any) -> None:
         self._name, self._array, self._free, self._filled = name, data, free, filled
@@ -68,6 +70,10 @@ class _RecvPort(CspRecvPort):
         pass
 
     def _wait(self, block: bool) -> bool:
+        if block and self.awake_s and not self._here:
+            deadline = time.perf_counter() + self.awake_s
+            while not self._here and time.perf_counter() < deadline:
+                self._here = self._filled.acquire(False)
         self._here = self._here or self._filled.acquire(block)
         return self._here
 
@@ -88,6 +94,14 @@ class _RecvPort(CspRecvPort):
 
     def join(self) -> None:
         pass
+
+
+def wait_awake(seconds: float) -> None:
+    """Lets this OS process wait for messages awake for so long, each time: to be woken takes longer than most waits.
+
+    For a process that has a core of its own; any other would keep the sender from it.
+    """
+    _RecvPort.awake_s = seconds
 
 
 class DirectChannel(PyPyChannel):

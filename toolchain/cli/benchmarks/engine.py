@@ -35,7 +35,7 @@ def bench(*, quick: bool = False) -> Report:
         best = best_of(3 * repeats, partial(engine.run, subject.spikes, readout="voltage"))
         ours = best / len(subject.spikes)
         run = engine.run(subject.spikes, readout="voltage")
-        work = _work(engine, run, ours)
+        work = _work(engine, run, ours, float(subject.spikes.mean()))
         tables.append(_table(subject, engine, work))
 
         def row(peer: str, seconds: float, more: dict[str, Any], subject: Subject = subject, ours: float = ours) -> Row:
@@ -62,13 +62,20 @@ def _session(subject: Subject, run: Run, repeats: int) -> float:
         return best_of(repeats, lambda: list(session.run(subject.spikes)), warm=False) / len(subject.spikes)
 
 
-def _work(engine: Engine, run: Run, seconds: float) -> dict[str, Any]:
+def _work(engine: Engine, run: Run, seconds: float, input_rate: float) -> dict[str, Any]:
     """What a sample takes, and how far that is from what the machine can do.
 
     A synaptic operation touches one weight; where most inputs spike, the engine takes those that do not off the sum of
     all. The limit is the time in which the cores can read as many bytes from the cache that holds the layer's weights.
+    A layer multiplied as a matrix reads its weights once for many steps, and can be faster than that.
     """
     samples, _, steps = run.spikes.shape
+    activity = run.spikes.sum(axis=(0, 2)) / (samples * steps * np.array([plan.neurons for plan in engine.plans]))
+    multiplied = [
+        plan.layer.name
+        for plan, rate in zip(engine.plans, [input_rate, *activity], strict=False)
+        if plan.matrix is not None and rate >= plan.busy
+    ]
     neurons = np.array([plan.neurons for plan in engine.plans])
     operations = run.operations.sum(axis=(0, 2)) / samples
     held = [plan.synapses.weight for plan in engine.plans]
@@ -79,7 +86,9 @@ def _work(engine: Engine, run: Run, seconds: float) -> dict[str, Any]:
         for count, weight in zip(touched, held, strict=True)
     )
     return {
-        "activity": (run.spikes.sum(axis=(0, 2)) / (samples * steps * neurons)).tolist(),
+        "activity": activity.tolist(),
+        "multiplied": multiplied,
+        "unit": engine.unit if multiplied else None,
         "operations": float(operations.sum()),
         "operations_per_s": float(operations.sum() / seconds),
         "neuron_updates_per_s": float(neurons.sum() * steps / seconds),
@@ -99,7 +108,11 @@ def _table(subject: Subject, engine: Engine, work: dict[str, Any]) -> Table:
             ("synaptic operations a sample", f"{work['operations']:,.0f}"),
             ("synaptic operations a second", f"{work['operations_per_s']:.3g}"),
             ("neuron updates a second", f"{work['neuron_updates_per_s']:.3g}"),
-            ("bytes of weights touched a second", f"{work['weight_bytes_per_s']:.3g}"),
+            (
+                "layers multiplied as matrices",
+                f"{', '.join(work['multiplied']) or 'none'} ({work['unit'] or 'events'})",
+            ),
+            ("bytes of weights a second, as events touch them", f"{work['weight_bytes_per_s']:.3g}"),
             (f"read bandwidth of their caches, {engine.threads} cores, B/s", f"{work['limit_bytes_per_s']:.3g}"),
             ("of that bandwidth", f"{work['share_of_limit']:.1%}"),
         ),

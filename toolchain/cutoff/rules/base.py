@@ -18,11 +18,8 @@ def softmax_peak(scores: np.ndarray, scale: float | np.ndarray = 1.0) -> np.ndar
     z = np.asarray(scores, dtype=np.float64)
     factor = np.asarray(scale)[..., None]
     with np.errstate(over="ignore"):  # a distance beyond float64 is infinite, its share zero
-        shares = np.exp(factor * (z - z.max(axis=-1, keepdims=True)))
-    total = shares[..., 0].copy()
-    for k in range(1, z.shape[-1]):
-        total += shares[..., k]
-    return 1.0 / total
+        shares = np.exp(factor * (z - np.maximum.reduce(z, axis=-1, keepdims=True)))
+    return 1.0 / np.add.accumulate(shares, axis=-1)[..., -1]
 
 
 @dataclass(frozen=True)
