@@ -33,6 +33,7 @@ _BUFFER = 1 << 21  # events of one layer that a thread holds room for, where a s
 _STRETCH = 64  # steps that a layer goes through before the next one does
 _GROUP = 64  # samples that run side by side in one thread
 _GROUP_STOPPING = 256  # more where a rule stops them, which Python asks step by step
+_AT_ONCE, _MANY = 4, 32  # steps between two looks at who stopped, twice as many where few still run
 _KEEP_VALUES = 1 << 25  # values of the widest layer's traces that are held besides the result
 _NO_VALUES = np.empty(0, np.int32)
 _NO_ROWS = np.zeros(1, np.int64)
@@ -301,24 +302,28 @@ class Engine:
         accumulates = self._accumulates(readout)
         begin = 0
         while len(active):
-            size = min(1 if len(active) >= 128 else 2 if len(active) >= 32 else 4, steps - begin)
+            size = min(_AT_ONCE if len(active) >= _MANY else 2 * _AT_ONCE, steps - begin)
             part = worker.advance(state, active, begin, size, readout)
             outputs = self._outputs(part.sent)
-            within = np.arange(len(active))  # row in ``part`` of those that still run
+            reached = scores[:, None] + outputs.cumsum(axis=1) if accumulates else outputs.astype(np.int64)
+            each = np.arange(len(active))
+            going, took = each, np.full(len(active), size)
             for t in range(size):
-                scores = scores + outputs[within, t] if accumulates else outputs[within, t].astype(np.int64)
-                rows = first + active
-                result.spikes[rows] += part.spikes[within, :, t]
-                result.operations[rows] += part.operations[within, :, t]
-                measure, memory = rule.measure(scores, begin + t + 1, memory)
-                stops = measure >= rule.threshold if begin + t + 1 < steps else np.ones(len(active), bool)
+                measure, memory = rule.measure(reached[going, t], begin + t + 1, memory)
+                stops = measure >= rule.threshold if begin + t + 1 < steps else np.ones(len(going), bool)
                 if stops.any():
-                    result.step[rows[stops]] = begin + t + 1
-                    result.scores[rows[stops]] = scores[stops]
+                    took[going[stops]] = t + 1
                     memory = rule.select(memory, ~stops)
-                    active, within, scores = active[~stops], within[~stops], scores[~stops]
-                    if not len(active):
-                        return
+                    going = going[~stops]
+                    if not len(going):
+                        break
+            # What ran beyond a sample's stop, a few steps at most, is not counted.
+            rows = first + active
+            result.spikes[rows] += part.spikes.cumsum(axis=2)[each, :, took - 1]
+            result.operations[rows] += part.operations.cumsum(axis=2)[each, :, took - 1]
+            result.step[rows] = begin + took
+            result.scores[rows] = reached[each, took - 1]
+            active, scores = active[going], reached[going, -1]
             begin += size
 
     def _accumulates(self, readout: Readout) -> bool:
