@@ -6,21 +6,26 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from toolchain.cli.console import JsonFlag, plain, print_json, print_table
+from toolchain.cli.cost import BoardOption
 from toolchain.cli.recordings import NetworkArgument
 
 if TYPE_CHECKING:
+    from deploy.fit import Fit
     from toolchain.netx import Layer
 
 
-def command(net: NetworkArgument, json: JsonFlag = False) -> None:
-    """Show what a network file holds: layers, sizes, encoding, cutoff.
+def command(net: NetworkArgument, board: BoardOption = None, json: JsonFlag = False) -> None:
+    """Show what a network file holds: layers, sizes, encoding, cutoff; on which boards it fits, and how.
 
-    Example: aoi inspect runs/demo/network.net
+    Example: aoi inspect runs/demo/network.net --board oheogulch
     """
+    from deploy.boards import board_names, load_board
+    from deploy.fit import assess
     from toolchain.netx.read import read_network
 
     network = read_network(net)
     description, metadata = network.description, network.metadata
+    fits = {name: assess(description, load_board(name)) for name in ([board] if board else board_names())}
     if json:
         layers = [_facts(layer) for layer in description.layers]
         print_json(
@@ -32,6 +37,7 @@ def command(net: NetworkArgument, json: JsonFlag = False) -> None:
                 "neurons": description.neurons,
                 "synapses": description.synapses,
                 "layers": layers,
+                "boards": {name: _fit_facts(fit) for name, fit in fits.items()},
                 "aoi": metadata.model_dump(mode="json") if metadata else None,
             }
         )
@@ -46,6 +52,7 @@ def command(net: NetworkArgument, json: JsonFlag = False) -> None:
         ["layer", "shape", "neurons", "neuron", "weights", "range", "threshold", "decay u / v"],
         rows,
     )
+    _show_fits(fits, detailed=board is not None)
     if metadata is None:
         print("no /aoi group: give --data, --window-us and --bins where a command needs them")
         return
@@ -59,6 +66,49 @@ def command(net: NetworkArgument, json: JsonFlag = False) -> None:
         print(f"cutoff: {policy.rule} >= {policy.threshold:.6g}, scale {policy.scale:.4g}, {certified}")
     else:
         print("cutoff: not calibrated yet (aoi calibrate)")
+
+
+def _show_fits(fits: dict[str, Fit], detailed: bool) -> None:
+    """A line each; of one board that was asked for, the layout and all that stands against it."""
+    for name, fit in fits.items():
+        if detailed:
+            print_table(
+                f"on {name}: what the fullest core of each layer holds",
+                ["layer", "cores", "neurons", "neuron groups", "axons in", "axon map", "synapse words", "weight bits"],
+                [
+                    [
+                        f"{placed.layer} {placed.kind}",
+                        f"{placed.cores:,}",
+                        f"{placed.neurons.most:,}",
+                        str(placed.neuron_groups),
+                        f"{placed.axons_in:,}",
+                        f"{placed.axon_map.most:,}",
+                        f"{placed.synapse_words.most:,}",
+                        str(placed.weight_bits or ""),
+                    ]
+                    for placed in fit.placements
+                ],
+            )
+        print(f"{name}: {fit}" + ("" if detailed or not fit.findings else f" ({plain(str(fit.findings[0]))})"))
+        for found in fit.findings if detailed else ():
+            basis = f" [{'stated' if found.stated else 'derived'}: {found.source}]" if found.source else ""
+            print(f"  {found.verdict}: {plain(str(found))}{basis}")
+
+
+def _fit_facts(fit: Fit) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from deploy.boards import load_board
+
+    limits = load_board(fit.board).chip.limits
+    return {
+        "verdict": fit.verdict,
+        "cores": fit.cores,
+        "available": fit.available,
+        "layers": [asdict(placed) for placed in fit.placements],
+        "findings": [{**asdict(found), "text": str(found)} for found in fit.findings],
+        "limits": limits.model_dump(exclude_none=True),
+    }
 
 
 def _facts(layer: Layer) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,10 @@ from toolchain.cli.recordings import (
     warn_of_calibration,
 )
 from toolchain.errors import DataError, WriteError
+
+if TYPE_CHECKING:
+    from toolchain.netx.read import NetworkFile
+    from toolchain.report.subject import BoardNote
 
 
 def command(
@@ -50,6 +54,7 @@ def report(run: Path, request: Request, out: Path | None = None) -> Path:
     """Run folder or network file → page. Says so where not all recordings fit into it."""
     from dataclasses import replace
 
+    from toolchain.cli.cost import costs, decided
     from toolchain.cli.evaluate import evaluation
     from toolchain.files import write_atomically
     from toolchain.netx.read import read_network
@@ -73,6 +78,8 @@ def report(run: Path, request: Request, out: Path | None = None) -> Path:
         say(f"the page has room for the first {most:,} of {len(recordings):,} recordings")
         request, recordings = replace(request, samples=most), recordings.subset(range(most))
     executed = run_of(network, recordings, "running on the engine")
+    own = rule_of(network, None, required=False)
+    expense = costs(network.description, executed, decided(own, executed), None)
     page = render(
         Subject(
             network=network,
@@ -81,9 +88,11 @@ def report(run: Path, request: Request, out: Path | None = None) -> Path:
             readout=readout_of(network),
             batch=shaped(network, recordings),
             run=executed,
-            summary=evaluation(network, recordings, executed, rule_of(network, None, required=False)),
+            summary=evaluation(network, recordings, executed, own),
             rules=rules,
             command=_command(net, request),
+            boards=_boards(network, expense),
+            share=tuple(expense["share"]) if expense["share"] else None,
             folder=folder,
         )
     )
@@ -92,6 +101,27 @@ def report(run: Path, request: Request, out: Path | None = None) -> Path:
     except WriteError as error:
         raise DataError(f"--out {error}") from None
     return out
+
+
+def _boards(network: NetworkFile, expense: dict[str, Any]) -> tuple[BoardNote, ...]:
+    """Fit and cost on every board; ``expense``: of :func:`toolchain.cli.cost.costs`."""
+    from deploy.boards import board_names, load_board
+    from deploy.fit import assess
+    from toolchain.cli.cost import span
+    from toolchain.report.subject import BoardNote
+
+    found, notes = expense["boards"], []
+    for name in board_names():
+        board, fit = load_board(name), assess(network.description, load_board(name))
+        texts = {
+            end: f"{span(found[name][end]['dynamic_j'], 'J')}, {span(found[name][end]['latency_s'], 's')}"
+            for end in ("until_decision", "at_t")
+            if end in found[name]
+        }
+        verdict = f"{fit}: {fit.findings[0]}" if fit.findings else str(fit)
+        title = f"{board.title} ({board.chip.name})"
+        notes.append(BoardNote(title, verdict, texts.get("until_decision"), texts["at_t"]))
+    return tuple(notes)
 
 
 def _command(net: Path, request: Request) -> tuple[str, str]:

@@ -50,9 +50,10 @@ def share_total(scores: np.ndarray, shift: int, table: np.ndarray) -> np.ndarray
     """Σ over classes of the table at the distance from the best: scores int64 (samples, classes) → int64 (samples,)."""
     peak = scores.max(axis=-1)
     total = np.zeros(len(scores), dtype=np.int64)
-    last = len(table) - 1
+    last = np.uint64(len(table) - 1)
     for k in range(scores.shape[-1]):
-        total += table[np.minimum((peak - scores[:, k]) >> shift, last)]
+        distance = (peak - scores[:, k]).view(np.uint64)  # unsigned: exact for any two numbers
+        total += table[np.minimum(distance >> np.uint64(shift), last).astype(np.int64)]
     return total
 
 
@@ -65,6 +66,16 @@ def share_stops(total: np.ndarray, limit: int) -> np.ndarray:
     """int64 (samples,) → bool (samples,), by multiplication alone; for up to 256 classes."""
     product = total.astype(np.uint64) * np.uint64(limit)
     return product <= np.uint64(1 << (2 * SHARE_BITS))
+
+
+def gap_share(gap: np.ndarray, unit: int) -> np.ndarray:
+    """``floor(gap * 2^24 / unit)``, exact below 2^62 and at least 2^62 above it: uint64 (samples,) → uint64 (samples,).
+
+    ``unit``: of :func:`gap_unit`, at most 2^38.
+    """
+    bits = np.uint64(GAP_BITS + UNIT_BITS)
+    whole, rest = np.divmod(gap, np.uint64(unit))
+    return (np.minimum(whole, np.uint64(1 << 38)) << bits) + (rest << bits) // np.uint64(unit)
 
 
 def gap_unit(unit: float) -> int:

@@ -35,7 +35,7 @@ def encode(events: np.ndarray, encoding: Encoding) -> np.ndarray:
         x, y, p, times = x[kept], y[kept], p[kept], t[kept]
     else:
         times = t
-    step = np.searchsorted(_edges(encoding.window_us, encoding.bins), times - t[0], side="right") - 1
+    step = np.searchsorted(bin_edges(encoding.window_us, encoding.bins), times - t[0], side="right") - 1
     _, height, width, bins = spikes.shape
     if encoding.merge_polarities:
         p = np.zeros_like(p)
@@ -46,7 +46,7 @@ def encode(events: np.ndarray, encoding: Encoding) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _edges(window_us: int, bins: int) -> np.ndarray:
+def bin_edges(window_us: int, bins: int) -> np.ndarray:
     """The first whole µs of each bin and the end of the last, int64 (bins + 1,); exact for any window."""
     edges = [min(-(-step * window_us // bins), 2 * TIME_LIMIT + 1) for step in range(bins + 1)]
     return np.array(edges, dtype=np.int64)

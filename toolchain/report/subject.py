@@ -19,6 +19,19 @@ from toolchain.netx.read import NetworkFile
 from toolchain.report.run_files import LavaRun, lava_run, training_log
 
 
+@dataclass(frozen=True)
+class BoardNote:
+    """What is to be said of a board, for people."""
+
+    title: str
+    fit: str
+    """The verdict, and what stands against it."""
+    decision: str | None
+    """Energy and time until the decision; None without a rule."""
+    full: str
+    """Of all T steps."""
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """What a report is about."""
@@ -37,6 +50,10 @@ class Subject:
     """What the explorer offers; the file's own first, if it has one."""
     command: tuple[str, str]
     """``aoi evaluate`` before and after the rule, so that it gives the explorer's numbers."""
+    boards: tuple[BoardNote, ...] = ()
+    """Fit and cost, which are worked out where deployment is known."""
+    share: tuple[float, float] | None = None
+    """Of the energy of all steps, what a decision takes at least and at most, on any board."""
     folder: Path | None = None
     """The run folder, for the course of training and what Lava measured."""
 

@@ -23,6 +23,7 @@ def tables(subject: Subject) -> dict[str, str]:
         "work": _work(subject),
         "training": _training(subject),
         "network": _network(subject),
+        "boards": _boards(subject),
         "provenance": _provenance(subject),
     }
 
@@ -70,6 +71,25 @@ def _network(subject: Subject) -> Html:
     )
 
 
+def _boards(subject: Subject) -> Html:
+    if not subject.boards:
+        return Html("")
+    decided = subject.boards[0].decision is not None
+    return table(
+        ["board", "fit", *(["until the decision"] if decided else []), "all steps"],
+        [[note.title, note.fit, *([note.decision] if decided else []), note.full] for note in subject.boards],
+        f"Fit and cost on boards: estimated from what is public of the chips, not measured. {_share(subject)}Energy is "
+        "dynamic, of the cores alone; ranges are as wide as public figures leave them.",
+    )
+
+
+def _share(subject: Subject) -> str:
+    if subject.share is None:
+        return ""
+    low, high = subject.share
+    return f"A decision takes {low:.1%} to {high:.1%} of the energy of all steps, whatever the chip's constants are. "
+
+
 def _layer_row(layer: Layer) -> list[str]:
     row = [layer.name, layer.kind, " × ".join(map(str, layer.shape)), f"{prod(layer.shape):,}"]
     if isinstance(layer, Input):
@@ -111,7 +131,6 @@ def _provenance(subject: Subject) -> Html:
     for name, found in subject.lava.items():
         state = "the same decisions as here" if found.same else "other recordings or another cutoff than here"
         rows.append((f"Lava, {name}/", f"{found.samples:,} recordings, {found.steps_executed:,} steps, {state}"))
-    rows.append(("Fit on a board", "not assessed by this version"))
     provenance = dict(metadata.provenance) if metadata else {}
     provenance.pop("config", None)
     packages = provenance.pop("packages", None)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from toolchain.cutoff.integer import GAP_BITS, UNIT_BITS, gap_unit
+from toolchain.cutoff.integer import GAP_BITS, UNIT_BITS, gap_share, gap_unit
 from toolchain.cutoff.rules.base import Rule
 from toolchain.cutoff.rules.gap import GapRule, top_gap
 
@@ -32,7 +32,10 @@ class IntegerGapRule(Rule):
     def measure(self, scores: np.ndarray, step: int, memory: Any) -> tuple[np.ndarray, Any]:
         unit = gap_unit(self.units[min(step, len(self.units)) - 1]) if self.units else 1 << UNIT_BITS
         gap = top_gap(np.asarray(scores).astype(np.int64))
-        return ((gap << (GAP_BITS + UNIT_BITS)) // unit) / float(1 << GAP_BITS), memory
+        if scores.shape[-1] < 2:
+            gap = np.maximum(gap, 0)
+        gap = gap.view(np.uint64)  # unsigned: exact for any two numbers
+        return gap_share(gap, unit) / float(1 << GAP_BITS), memory
 
     def candidates(self, steps: int) -> np.ndarray:
         return GapRule(self.threshold, units=self.units).candidates(steps)

@@ -1,0 +1,156 @@
+"""aoi run and aoi replay: live decisions, from files, a pipe and the network."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Aoi
+
+AOI = [sys.executable, "-m", "toolchain.cli"]
+
+
+def lines(text: str) -> tuple[list[dict], dict]:
+    *decisions, last = [json.loads(line) for line in text.splitlines()]
+    return decisions, last["summary"]
+
+
+@pytest.fixture(scope="module")
+def wanted(aoi: Aoi, calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What the Lava processes decide for the same recordings."""
+    out = tmp_path_factory.mktemp("deployed")
+    result = aoi("deploy", calibrated_run / "network.net", "--samples", 60, "--out", out)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def same(found: list[dict], wanted: list[dict]) -> None:
+    keys = ("prediction", "decision_step", "confidence")
+    assert [[each[key] for key in keys] for each in found] == [[each[key] for key in keys] for each in wanted]
+
+
+def test_recordings(aoi: Aoi, calibrated_run: Path, wanted: list[dict]) -> None:
+    result = aoi("run", calibrated_run / "network.net", "--source", "digits", "--windows", 60, "--json")
+    assert result.returncode == 0, result.stderr
+    decisions, summary = lines(result.stdout)
+    same(decisions, wanted)
+    assert [each["id"] for each in decisions] == [each["id"] for each in wanted]
+    assert summary["accuracy"] == sum(each["prediction"] == each["label"] for each in wanted) / 60
+    assert summary["decisions"] == 60
+    assert summary["steps_executed"] == sum(each["decision_step"] for each in wanted)
+    assert summary["latency_s"]["50"] <= summary["latency_s"]["99"] <= summary["latency_s"]["max"]
+
+
+def test_a_table_for_people(aoi: Aoi, calibrated_run: Path) -> None:
+    result = aoi("run", calibrated_run / "network.net", "--source", "digits", "--windows", 3, "--no-cutoff")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("at step 24 of 24") == 3
+    assert "latency" in result.stdout
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_a_pipe(calibrated_run: Path, wanted: list[dict]) -> None:
+    sender = subprocess.Popen([*AOI, "replay", "digits", "-", "--speed", "1000"], stdout=subprocess.PIPE)
+    found = subprocess.run(
+        [*AOI, "run", calibrated_run / "network.net", "--source", "-", "--windows", "60", "--json"],
+        stdin=sender.stdout,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    sender.kill()
+    sender.wait()
+    assert found.returncode == 0, found.stderr
+    same(lines(found.stdout)[0], wanted)
+
+
+@pytest.mark.parametrize("seconds", [1, pytest.param(15, marks=pytest.mark.slow)])
+def test_the_network(aoi: Aoi, calibrated_run: Path, wanted: list[dict], seconds: int) -> None:
+    """Ten times real speed over loopback: every recording is decided, as ever, and nonsense changes nothing."""
+    address = f"udp://127.0.0.1:{free_port()}"
+    command = [*AOI, "run", str(calibrated_run / "network.net"), "--source", address, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stderr is not None
+        assert "listening" in receiver.stderr.readline()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            for n in range(20):
+                other.sendto(b"AOIE" * n, ("127.0.0.1", int(address.rpartition(":")[2])))
+        sent = aoi("replay", "digits", address, "--speed", 10, "--seconds", seconds, "--json")
+        assert sent.returncode == 0, sent.stderr
+        time.sleep(1.0)
+        receiver.send_signal(signal.SIGINT)
+        out, err = receiver.communicate(timeout=60)
+        assert receiver.returncode == 130, err
+    decisions, summary = lines(out)
+    told = json.loads(sent.stdout)
+    assert told["recordings"] >= 20 * seconds
+    assert summary["windows"] == summary["decisions"] == len(decisions) == told["recordings"]
+    assert (summary["dropped"], summary["lost_frames"], summary["malformed"]) == (0, 0, 20)
+    assert summary["events"] == told["events"]
+    same(decisions[:60], wanted[: len(decisions)])
+    if seconds > 10:
+        assert summary["memory_mb"][-1] < summary["memory_mb"][0] + 10
+
+
+@pytest.mark.slow
+def test_real_recordings_over_the_network(nmnist_folder: Path, aoi: Aoi, tmp_path: Path) -> None:
+    """N-MNIST, whose recordings outlast the window: one decision each."""
+    from toolchain.cli.benchmarks.subjects import shipped
+
+    net = shipped("tiny.net")
+    result = aoi("run", net, "--source", nmnist_folder, "--split", "train")
+    assert result.returncode == 2  # it names no encoding
+    train = aoi(
+        "train", "configs/nmnist.yaml", "--data", nmnist_folder, "--run", tmp_path / "run",
+        "--set", "training.epochs=1", "--set", "network.layers=[{type: conv, channels: 4, kernel: 5, stride: 4}]",
+    )  # fmt: skip
+    assert train.returncode == 0, train.stderr
+    assert aoi("export", tmp_path / "run").returncode == 0
+    net, rule = tmp_path / "run/network.net", "confidence:0.5:0.0001"
+    deployed = aoi("deploy", net, "--split", "validation", "--rule", rule, "--out", tmp_path / "out")
+    assert deployed.returncode == 0, deployed.stderr
+    live = aoi("run", net, "--source", nmnist_folder, "--split", "validation", "--rule", rule, "--json")
+    assert live.returncode == 0, live.stderr
+    decisions, summary = lines(live.stdout)
+    same(decisions, [json.loads(line) for line in (tmp_path / "out/results.jsonl").read_text().splitlines()])
+    assert summary["beyond"] > 0
+    assert summary["late"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--source", "nowhere"), "nowhere"),
+        (("--source", "udp://127.0.0.1"), "expected udp://HOST:PORT"),
+        (("--source", "udp://192.0.2.1:9"), "cannot be listened on"),
+        (("--source", "digits", "--split", "none"), "--split none"),
+        (("--source", "digits", "--rule", "fixed:3", "--no-cutoff"), "exclude each other"),
+        (("--source", "digits", "--bins", "3"), "fixed in the file"),
+        (("--source", "Makefile"), "Makefile"),
+    ],
+)
+def test_bad_input(aoi: Aoi, calibrated_run: Path, arguments: tuple[str, ...], message: str) -> None:
+    result = aoi("run", calibrated_run / "network.net", *arguments)
+    assert result.returncode == 2, result.stdout
+    assert message in result.stderr
+    assert result.stderr.count("\n") <= 2
+
+
+def test_replay_to_nowhere(aoi: Aoi) -> None:
+    result = aoi("replay", "digits", "udp://nowhere.invalid:1")
+    assert result.returncode == 2
+    assert "cannot be sent to" in result.stderr
+    assert aoi("replay", "digits", "-", "--json").returncode == 2
