@@ -9,15 +9,17 @@ values and gradients. ``stock`` runs SLAYER's own block.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from models.dynamics import CubaDynamics
+from models.dynamics import CubaDynamics, CubaStep
 from models.spec import ConvSpec, DenseSpec, NeuronSpec, pair
 from toolchain.compat import enable_slayer
+from toolchain.errors import NetXError
 from toolchain.netx.description import Conv, Cuba, Dense
 
 enable_slayer()
@@ -97,6 +99,13 @@ class CubaBlock(nn.Module):
         neuron.shape = None
         return current, voltage, self.block(x) if self.fires else torch.zeros_like(voltage)
 
+    def stock_output(self, x: torch.Tensor) -> torch.Tensor:
+        """What SLAYER's own block hands on, spikes or a readout's voltage, with its gradients."""
+        neuron = self.block.neuron
+        neuron.shape = None
+        output: torch.Tensor = self.block(x) if self.fires else neuron.dynamics(self.block.synapse(x))[1]
+        return output
+
     def describe(self, name: str) -> Dense | Conv:
         """The quantised layer as the chip executes it."""
         raise NotImplementedError
@@ -121,6 +130,9 @@ class DenseBlock(CubaBlock):
     def stock(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return super().stock(x.flatten(1, -2))
 
+    def stock_output(self, x: torch.Tensor) -> torch.Tensor:
+        return super().stock_output(x.flatten(1, -2))
+
     def describe(self, name: str) -> Dense:
         delay = None
         if self.block.delay is not None:
@@ -129,6 +141,48 @@ class DenseBlock(CubaBlock):
             delay = delay if delay.any() else None
         weight = self.describe_weight()
         return Dense(name, weight.reshape(weight.shape[0], -1), self.describe_neuron(), delay=delay)
+
+
+class RecurrentBlock(DenseBlock):
+    """A dense layer that also hears its own spikes of the step before, as NetX's ``dense_rec``.
+
+    SLAYER's recurrent block walks the same steps with another order of delays; only the weights and neurons are its.
+    """
+
+    def __init__(self, block: nn.Module, recurrent: nn.Module) -> None:
+        super().__init__(block)
+        self.recurrent = recurrent
+
+    def forward(self, x: torch.Tensor) -> LayerActivity:
+        steps, samples = x.shape[-1], x.shape[0]
+        z = self.synapse(x.movedim(-1, 0).flatten(0, 1)).view(steps, samples, -1)
+        back = self.recurrent.pre_hook_fx(self.recurrent.weight).flatten(1).T
+        neuron = self.block.neuron
+        parameters = (
+            int(neuron.cx_current_decay),
+            int(neuron.cx_voltage_decay),
+            self.threshold,
+            float(neuron.tau_rho) * slayer.neuron.cuba.TAU_RHO_MULT,
+            float(neuron.scale_rho) * slayer.neuron.cuba.SCALE_RHO_MULT,
+        )
+        current = kept = spikes = torch.zeros_like(z[0])
+        did = []
+        for incoming in z:
+            current, voltage, spikes, kept = CubaStep.apply(incoming + spikes @ back, current, kept, *parameters)
+            did.append((current, voltage, spikes))
+        currents, voltages, fired = (torch.stack(each).movedim(0, -1) for each in zip(*did, strict=True))
+        return LayerActivity(currents, voltages, fired, fired)
+
+    def stock(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        raise NetXError("a recurrent layer: SLAYER executes it otherwise than the chip")
+
+    def stock_output(self, x: torch.Tensor) -> torch.Tensor:
+        return self.stock(x)[2]
+
+    def describe(self, name: str) -> Dense:
+        synapse = self.recurrent
+        weight = synapse.pre_hook_fx(synapse.weight, descale=True).flatten(1).round().int().detach().cpu().numpy()
+        return replace(super().describe(name), weight_rec=weight)
 
 
 class ConvBlock(CubaBlock):
@@ -163,13 +217,19 @@ def _neuron_parameters(spec: NeuronSpec) -> dict[str, object]:
 
 
 def dense_block(spec: DenseSpec, inputs: int, neuron: NeuronSpec) -> DenseBlock:
+    """Also the recurrent one, where ``spec`` says so."""
     block = slayer.block.cuba.Dense(
         _neuron_parameters(neuron), inputs, spec.neurons, weight_scale=spec.weight_scale, delay=spec.delay
     )
     if block.delay is not None:  # SLAYER draws them at the first call, too late for an optimiser or a checkpoint
         block.delay.delay = nn.Parameter(torch.rand(spec.neurons))
         block.delay.init = True
-    return DenseBlock(block)
+    if not spec.recurrent:
+        return DenseBlock(block)
+    own = slayer.block.cuba.Dense(
+        _neuron_parameters(neuron), spec.neurons, spec.neurons, weight_scale=spec.recurrent_scale
+    )
+    return RecurrentBlock(block, own.synapse)
 
 
 INTEGRATOR = NeuronSpec(current_decay=1.0, voltage_decay=0.0)

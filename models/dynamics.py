@@ -19,6 +19,25 @@ STATE_SCALE = 4096.0  # SLAYER's states are Loihi's divided by 2**12
 _BLOCK = 1024  # neurons a core takes at once: their states fit into its first-level cache
 
 
+@njit(inline="always")
+def _exp(x):  # type: ignore[no-untyped-def]
+    """e**x of a float32 x <= 0, to 1.2 units in the last place: math.exp is a call that keeps loops from vectorising.
+
+    Cephes' ``expf``: 2**n times a polynomial in what is left of x.
+    """
+    x = max(x, np.float32(-87.0))
+    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    r = (x - n * np.float32(0.693359375)) - n * np.float32(-2.12194440e-4)
+    p = np.float32(1.9875691500e-4)
+    p = p * r + np.float32(1.3981999507e-3)
+    p = p * r + np.float32(8.3334519073e-3)
+    p = p * r + np.float32(4.1665795894e-2)
+    p = p * r + np.float32(1.6666665459e-1)
+    p = p * r + np.float32(5.0000001201e-1)
+    p = p * r * r + r + np.float32(1.0)
+    return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
 # Loihi's integers are carried in float64: a 24-bit state times a 12-bit decay is exact there, and it vectorises.
 @njit(parallel=True, cache=True)
 def _forward(z, keep_u, keep_v, threshold, current, voltage, spikes):  # type: ignore[no-untyped-def]
@@ -59,7 +78,7 @@ def _backward(grad_u, grad_v, grad_s, voltage, keep_u, keep_v, threshold, rate, 
                     sum_v[i] += grad_v[t, start + i]
             if has_s:
                 for i in range(size):
-                    pseudo = height * math.exp(-abs(voltage[t, start + i] - threshold) * rate)
+                    pseudo = height * _exp(-abs(voltage[t, start + i] - threshold) * rate)
                     sum_v[i] += grad_s[t, start + i] * pseudo
             for i in range(size):
                 sum_u[i] = keep_u * sum_u[i] + sum_v[i]
@@ -106,3 +125,40 @@ class CubaDynamics(torch.autograd.Function):
         flows = [nothing if grad is None else grad.contiguous().numpy() for grad in grads]
         _backward(*flows, voltage.numpy(), *(np.float32(value) for value in ctx.parameters), grad_z.numpy())
         return grad_z, None, None, None, None, None
+
+
+class CubaStep(torch.autograd.Function):
+    """One step of :class:`CubaDynamics`, for layers whose input depends on what they did the step before."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        z: torch.Tensor,
+        current: torch.Tensor,
+        kept: torch.Tensor,
+        current_decay: int,
+        voltage_decay: int,
+        threshold: float,
+        tau: float,
+        height: float,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """``z``, ``current`` and ``kept`` (the voltage after the reset) of one shape, float32 → current, voltage,
+        spikes, kept. Runs on any device; the rest as in :class:`CubaDynamics`."""
+        keep_u, keep_v = 1 - current_decay / 4096, 1 - voltage_decay / 4096
+        u = (current.double() * (STATE_SCALE * keep_u)).trunc() + (z.double() * STATE_SCALE).trunc()
+        v = (kept.double() * (STATE_SCALE * keep_v)).trunc() + u
+        spikes = (v > threshold * STATE_SCALE).to(z.dtype)
+        voltage = (v / STATE_SCALE).to(z.dtype)
+        ctx.save_for_backward(voltage)
+        ctx.parameters = (keep_u, keep_v, threshold, 1 / tau, height / 2 / tau)
+        return (u / STATE_SCALE).to(z.dtype), voltage, spikes, voltage * (1 - spikes)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        grad_u, grad_v, grad_s, grad_kept = grads
+        (voltage,) = ctx.saved_tensors
+        keep_u, keep_v, threshold, rate, height = ctx.parameters
+        # As in SLAYER the reset is no part of the gradient.
+        grad_v = grad_v + grad_kept + grad_s * height * torch.exp(-(voltage - threshold).abs() * rate)
+        grad_u = grad_u + grad_v
+        return grad_u, keep_u * grad_u, keep_v * grad_v, None, None, None, None, None

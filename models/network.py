@@ -101,6 +101,16 @@ class AnytimeNetwork(nn.Module):
         last = layers[-1]
         return Response(last.spikes.cumsum(-1) if self.readout == "spikes" else last.voltage, layers)
 
+    def stock(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """SLAYER's own blocks in a row, as it trains them: ``x`` as :meth:`forward` → what each layer sends, and the
+        voltage of a readout that does not fire, (N, ..., T). Each output is a step later than the layer's input."""
+        outputs = []
+        for block in self.blocks:
+            assert isinstance(block, CubaBlock)
+            x = block.stock_output(x)
+            outputs.append(x)
+        return outputs
+
     @torch.no_grad()
     def stock_traces(self, spikes: np.ndarray) -> list[dict[str, np.ndarray]]:
         """Runs SLAYER's own blocks, unchanged, and aligns their time.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Size = Annotated[int, Field(gt=0, le=65_536)]
 Kernel = Annotated[int, Field(gt=0, le=127)]  # Lava keeps the sizes of a convolution in 8 bits
@@ -33,7 +33,15 @@ class DenseSpec(_Spec):
     type: Literal["dense"] = "dense"
     neurons: Size
     delay: bool = Field(False, description="learn an axonal delay of 0 to 62 steps a neuron")
+    recurrent: bool = Field(False, description="each neuron hears the layer's spikes of the step before")
     weight_scale: float = Field(1.0, gt=0, description="factor on SLAYER's initial weights")
+    recurrent_scale: float = Field(0.3, gt=0, description="the same of the recurrent weights")
+
+    @model_validator(mode="after")
+    def _no_delay_in_a_loop(self) -> DenseSpec:
+        if self.recurrent and self.delay:
+            raise ValueError("recurrent and delay: Lava executes no delays in a recurrent layer; use a layer for each")
+        return self
 
 
 class ConvSpec(_Spec):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.slurm_cluster import Cluster, running_cluster
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -21,3 +24,10 @@ def nmnist_folder() -> Path:
     if not folder:
         pytest.skip("AOI_DATA_DIR is unset: it names a folder of N-MNIST recordings, Train/<label>/*.bin")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real Slurm cluster of one node; skipped, saying what to install, where Slurm is missing."""
+    with running_cluster(tmp_path_factory.mktemp("slurm")) as cluster:
+        yield cluster

@@ -25,7 +25,10 @@ from toolchain.errors import CheckFailed
 NAMES = {
     "engine": {"mnist/lava", "mnist/session", "mnist/slayer", "pilotnet/lava", "pilotnet/slayer"},
     "lava": {"mnist/stock", "pilotnet/stock", "mnist/cutoff-lava", "mnist/cutoff-engine", "pilotnet/cutoff-engine"},
-    "training": {"dense/slayer"},
+    "training": {
+        "dense/slayer",
+        *(f"training/{name}" for name in ("dense", "conv", "str-dense", "str-conv")),
+    },
 }
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lava_networks import Make, describe, segments, wait_until
 
+from tests.deploy.lava_networks import Make, describe, segments, wait_until
 from toolchain.netx import NetworkFile, read_network, write_network
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from lava_networks import Make, describe, spikes
-from test_values import built, values
 
 from deploy.channel import shared_array
 from deploy.processes.monitor import PyCutoffMonitorModel
 from deploy.session import LavaSession
+from tests.deploy.lava_networks import Make, describe, spikes
+from tests.deploy.test_values import built, values
 from toolchain.cutoff.rule import ConfidenceRule
 from toolchain.errors import DeployError, NetXError
 from toolchain.netx import Conv, NetworkFile, read_network

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from lava_networks import Make, spikes
 
 from deploy.channel import shared_array
 from deploy.processes.source import PyEventSourceModel
 from deploy.session import LavaSession
+from tests.deploy.lava_networks import Make, spikes
 from toolchain.cutoff.rule import ConfidenceRule, decide
 from toolchain.engine import Engine
 from toolchain.errors import DataError, DeployError, NetXError

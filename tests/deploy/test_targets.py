@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from lava_networks import Make, spikes
 
 from deploy.targets import find_target
+from tests.deploy.lava_networks import Make, spikes
 from toolchain.errors import AoiError
 
 

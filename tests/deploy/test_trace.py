@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lava_networks import Make, spikes
 
 from deploy.trace import lava_trace
+from tests.deploy.lava_networks import Make, spikes
 from toolchain.engine import Engine
 from toolchain.netx import NetworkFile, read_network
 

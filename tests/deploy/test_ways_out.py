@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from lava_networks import Make, segments, spikes, wait_until
 
 from deploy.processes.monitor import PyCutoffMonitorModel
 from deploy.processes.source import PyEventSourceModel
 from deploy.runtime import SampleRuntime
 from deploy.session import LavaSession
+from tests.deploy.lava_networks import Make, segments, spikes, wait_until
 from toolchain.cutoff.rule import ConfidenceRule
 from toolchain.errors import DeployError
 from toolchain.netx import NetworkFile

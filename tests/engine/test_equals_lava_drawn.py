@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_networks import Case, cases, stored
 from hypothesis import HealthCheck, Phase, given, settings
 
 from deploy.trace import lava_trace
+from tests.engine.drawn_networks import Case, cases, stored
 from toolchain.engine import Engine, LayerTrace
 from toolchain.netx import Conv, Cuba, Dense, Input, NetworkFile
 from toolchain.netx.description import STATE_LIMIT

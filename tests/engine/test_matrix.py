@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from drawn_networks import Case, cases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.engine.drawn_networks import Case, cases
 from toolchain.cutoff.rules import ConfidenceRule
 from toolchain.engine import Engine, plan
 from toolchain.engine.processor import MatrixUnit, matrix_units

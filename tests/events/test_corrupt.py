@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from event_files import write_folder
 
+from tests.events.event_files import write_folder
 from toolchain.errors import DataError
 from toolchain.events.corrupt import HOT_HZ, Corruption, parse_corruptions
 from toolchain.events.dataset import open_dataset

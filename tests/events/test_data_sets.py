@@ -8,11 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from event_files import bin_bytes, some_events, write_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.events.event_files import bin_bytes, some_events, write_folder
 from toolchain.errors import DataError
 from toolchain.events.dataset import RecordingRef, open_dataset
 from toolchain.events.digits import Digits, DigitsOptions

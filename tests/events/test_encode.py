@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from event_files import some_events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.events.event_files import some_events
 from toolchain.errors import DataError
 from toolchain.events.encode import encode
 from toolchain.events.encoding import Encoding

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from event_files import aedat4_bytes, bin_bytes, relaid, some_events
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.events.event_files import aedat4_bytes, bin_bytes, relaid, some_events
 from toolchain.errors import DataError
 from toolchain.events.formats import READERS, read_recording
 from toolchain.events.recording import EVENT

@@ -9,10 +9,10 @@ import shutil
 
 import numpy as np
 import pytest
-from event_files import relaid, some_events, write_folder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.events.event_files import relaid, some_events, write_folder
 from toolchain.errors import DataError
 from toolchain.events.dataset import open_dataset
 from toolchain.events.encode import encode

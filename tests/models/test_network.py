@@ -62,6 +62,37 @@ def test_fast_path_equals_slayers_blocks(spec: NetworkSpec, seed: int, steps: in
         assert np.array_equal(a["s"], b["s"])
 
 
+@pytest.mark.parametrize("readout", ["spikes", "voltage"])
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_of_a_network_are_slayers(readout: str, training: bool) -> None:
+    torch.manual_seed(0)
+    layers = (
+        ConvSpec(channels=6, kernel=3, stride=2, padding=1, weight_scale=3),
+        ConvSpec(channels=8, kernel=3, groups=2, weight_scale=3),
+        DenseSpec(neurons=20, weight_scale=3),
+    )
+    spec = NetworkSpec(layers=layers, readout=readout, readout_weight_scale=3)  # type: ignore[arg-type]
+    network = AnytimeNetwork.from_spec(spec, SHAPE, 4).train(training)
+    steps, late = 12, len(network.blocks) - (readout == "voltage")
+    spikes = (torch.rand(5, *SHAPE, steps) < 0.3).float()
+    weights = torch.randn(5, 4, steps)
+
+    def gradients(output: torch.Tensor) -> list[torch.Tensor]:
+        network.zero_grad()
+        (output * weights).sum().backward()
+        return [block.block.synapse.weight.grad.clone() for block in network.blocks]
+
+    ours = network(spikes)
+    theirs = network.stock(torch.nn.functional.pad(spikes, (0, late)))[-1][..., late:]
+    last = ours.layers[-1]
+    found = last.spikes if readout == "spikes" else last.voltage
+    assert torch.equal(found, theirs)
+    for mine, slayers in zip(gradients(found), gradients(theirs), strict=True):
+        assert torch.isfinite(slayers).all()
+        assert slayers.abs().max() > 0
+        assert torch.allclose(mine, slayers, rtol=1e-4, atol=1e-5 * float(slayers.abs().max()))
+
+
 def test_scores_accumulate() -> None:
     torch.manual_seed(0)
     network = AnytimeNetwork.from_spec(NetworkSpec(layers=(DenseSpec(neurons=30, weight_scale=3),)), (1, 5, 5), 3)

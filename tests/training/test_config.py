@@ -39,6 +39,7 @@ def test_overrides_reach_nested_values() -> None:
         ("name.first=x", "has no keys below it"),
         ("training.epochs=[", "is not a YAML value"),
         ("data.splits.validation=0.9", "leaves no training"),
+        ("training.regulariser.target=[0.1, 0.2]", "training.regulariser.target: 2 targets for 1 hidden layers"),
     ],
 )
 def test_what_is_wrong_is_named(override: str, message: str) -> None:

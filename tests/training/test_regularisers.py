@@ -1,20 +1,36 @@
-"""STR and rate control on activities small enough to work out by hand."""
+"""Regularisers on activities small enough to work out by hand."""
 
 from __future__ import annotations
 
+import math
+import time
+
+import numba
 import pytest
 import torch
 
 from models.blocks import LayerActivity
+from models.network import AnytimeNetwork
+from models.spec import ConvSpec, DenseSpec, NetworkSpec
+from toolchain.training.augment import AugmentConfig, augment
 from toolchain.training.regularisers.base import Hidden, build
 from toolchain.training.regularisers.config import RegulariserConfig
-from toolchain.training.regularisers.str_factor import spatial_temporal_factor
+from toolchain.training.regularisers.str_factor import spatial_temporal_factor, target_over_time
+from toolchain.training.regularisers.strength import rows, strengths
+
+NAMES = ("str", "rcs", "rate")
 
 
 def activity(voltage: list[list[list[float]]], threshold: float = 1.0) -> LayerActivity:
     v = torch.tensor(voltage)  # (N, neurons, T), before the reset
     spikes = (v > threshold).float()
     return LayerActivity(torch.zeros_like(v), v, spikes, spikes)
+
+
+def penalty(config: RegulariserConfig, layer: LayerActivity, right: list[list[bool]], epoch: int = 0) -> float:
+    regulariser = build(config)
+    assert regulariser is not None
+    return float(regulariser([Hidden(layer, 1.0)], torch.tensor(right), epoch))
 
 
 def test_factor_weighs_what_is_sent_against_what_is_kept() -> None:
@@ -27,27 +43,193 @@ def test_a_silent_layer_has_factor_zero() -> None:
     assert spatial_temporal_factor(activity([[[0.0, -1.0]]]), 1.0).tolist() == [[0.0, 0.0]]
 
 
-def test_only_correct_predictions_count() -> None:
+def test_sums_over_a_feature_map_whatever_its_order_in_memory() -> None:
+    generator = torch.Generator().manual_seed(0)
+    time_first = torch.randn(5, 2, 3, 4, 6, generator=generator)  # (T, N, H, W, C), as the blocks keep it
+    voltage = time_first.permute(1, 4, 2, 3, 0)
+    spikes = (voltage > 1).float()
+    sent, kept = strengths(LayerActivity(voltage, voltage, spikes, spikes), 1.0)
+    assert torch.allclose(sent, spikes.sum((1, 2, 3)))
+    assert torch.allclose(kept, (voltage.clamp(min=0) * (voltage <= 1)).sum((1, 2, 3)), atol=1e-5)
+    assert rows(voltage).data_ptr() == voltage.data_ptr()  # nothing was copied
+
+
+def test_only_correct_predictions_count_unless_wrong_ones_are_asked_for() -> None:
     layer = activity([[[1.5, 1.5]], [[0.5, 0.5]]])  # factors 1 / 1.01 and 0
+    sent, kept = (1 / 1.01 - 0.25) ** 2, 0.25**2
     config = RegulariserConfig(name="str", strength=2.0, target=0.25)
-    penalty = build(config)
-    assert penalty is not None
+    at_end = [[False, True], [True, False]]
+    assert penalty(config, layer, at_end) == pytest.approx(2 * sent)
+    assert penalty(config, layer, [[True, False], [False, True]]) == pytest.approx(2 * kept)
+    assert penalty(config, layer, [[True, False]] * 2) == 0.0
+    both = config.model_copy(update={"wrong": True})
+    assert penalty(both, layer, at_end) == pytest.approx(sent + kept)
+    # The wrong one, of factor 0, is where it should be but for 0.1.
+    other = both.model_copy(update={"wrong_target": 0.1})
+    assert penalty(other, layer, at_end) == pytest.approx(sent + 0.1**2)
 
-    def value(correct: list[bool]) -> float:
-        return float(penalty([Hidden(layer, 1.0)], torch.tensor(correct)))
 
-    assert value([True, False]) == pytest.approx(2 * (1 / 1.01 - 0.25) ** 2)
-    assert value([False, True]) == pytest.approx(2 * 0.25**2)
-    assert value([False, False]) == 0.0
+def test_correctness_step_by_step() -> None:
+    layer = activity([[[1.5, 0.5, 0.5]]])  # factors 1 / 1.01, 0, 0
+    config = RegulariserConfig(name="str", strength=1.0, target=0.25, correct="step")
+    assert penalty(config, layer, [[True, True, False]]) == pytest.approx(((1 / 1.01 - 0.25) ** 2 + 0.25**2) / 2)
+    gated = config.model_copy(update={"wrong": True, "wrong_target": 0.9})
+    expected = ((1 / 1.01 - 0.25) ** 2 + 0.25**2 + 0.9**2) / 3
+    assert penalty(gated, layer, [[True, True, False]]) == pytest.approx(expected)
+
+
+def test_target_falls_from_the_early_one_and_may_differ_by_layer() -> None:
+    config = RegulariserConfig(target=(0.1, 0.3), early_target=0.7, fall_steps=2.0)
+    targets = target_over_time(config, 2, 3)
+    for layer, end in enumerate(config.targets(2)):
+        expected = [end + (0.7 - end) * math.exp(-t / 2) for t in range(3)]
+        assert targets[layer].tolist() == pytest.approx(expected)
+    flat = target_over_time(RegulariserConfig(target=0.2), 1, 4)
+    assert flat.tolist() == [pytest.approx([0.2] * 4)]
+
+
+def test_early_steps_may_weigh_more() -> None:
+    layer = activity([[[1.5, 0.5, 0.5]]])  # factors 1 / 1.01, 0, 0
+    config = RegulariserConfig(name="str", strength=1.0, target=0.25, weight_steps=2.0)
+    weight = [math.exp(-t / 2) for t in range(3)]
+    expected = (weight[0] * (1 / 1.01 - 0.25) ** 2 + (weight[1] + weight[2]) * 0.25**2) / sum(weight)
+    assert penalty(config, layer, [[True] * 3]) == pytest.approx(expected)
+
+
+def test_warmup_and_ramp() -> None:
+    config = RegulariserConfig(strength=2.0, warmup_epochs=2, ramp_epochs=3)
+    assert [config.strength_in(epoch) for epoch in range(7)] == [0.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
+    layer = activity([[[1.5]]])
+    assert penalty(config, layer, [[True]], epoch=1) == 0.0
+    assert penalty(config, layer, [[True]], epoch=3) == pytest.approx(penalty(config, layer, [[True]], epoch=9) / 2)
 
 
 def test_rate_penalty_pulls_towards_its_target() -> None:
     layer = activity([[[1.5, 0.5, 0.5, 0.5]]])  # rate 0.25
-    penalty = build(RegulariserConfig(name="rate", strength=1.0, target=0.5))
-    assert penalty is not None
-    assert float(penalty([Hidden(layer, 1.0)], torch.tensor([True]))) == pytest.approx(0.25**2 / 0.5**2)
+    config = RegulariserConfig(name="rate", strength=1.0, target=0.5)
+    assert penalty(config, layer, [[False] * 4]) == pytest.approx(0.25**2 / 0.5**2)
+
+
+def test_rcs_wants_each_step_to_look_like_the_mean() -> None:
+    config = RegulariserConfig(name="rcs", strength=1.0)
+    steady = activity([[[0.6, 0.6], [0.8, 0.8]]])
+    assert penalty(config, steady, [[True] * 2]) == pytest.approx(1.0, abs=1e-3)
+    # (1, 0) then (0, 1): each is at 45 degrees from the mean.
+    turning = activity([[[2.0, 0.0], [0.0, 2.0]]])
+    assert penalty(config, turning, [[True] * 2]) == pytest.approx(math.sqrt(2), abs=1e-3)
+    assert penalty(config, turning, [[True, False]]) == 0.0
 
 
 @pytest.mark.parametrize("config", [RegulariserConfig(name="none"), RegulariserConfig(name="str", strength=0)])
 def test_nothing_to_do_is_none(config: RegulariserConfig) -> None:
     assert build(config) is None
+
+
+def network() -> AnytimeNetwork:
+    torch.manual_seed(0)
+    conv = ConvSpec(channels=4, kernel=3, stride=2, padding=1, weight_scale=3)
+    return AnytimeNetwork.from_spec(NetworkSpec(layers=(conv, DenseSpec(neurons=20, weight_scale=2))), (2, 8, 8), 3)
+
+
+def hidden(net: AnytimeNetwork, spikes: torch.Tensor) -> list[Hidden]:
+    layers = net(spikes).layers[:-1]
+    return [Hidden(layer, block.threshold) for layer, block in zip(layers, net.blocks[:-1], strict=True)]
+
+
+def input_spikes() -> torch.Tensor:
+    return (torch.rand(6, 2, 8, 8, 10, generator=torch.Generator().manual_seed(1)) < 0.3).float()
+
+
+@pytest.mark.parametrize("target", [0.05, 0.95])
+def test_following_the_gradient_brings_the_factor_to_its_target(target: float) -> None:
+    net, x = network(), input_spikes()
+    regulariser = build(RegulariserConfig(name="str", strength=1.0, target=target))
+    assert regulariser is not None
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
+    before = after = torch.zeros(())
+    for step in range(12):
+        layers = hidden(net, x)
+        after = torch.stack([spatial_temporal_factor(*layer).mean() for layer in layers]).mean().detach()
+        before = after if step == 0 else before
+        optimiser.zero_grad()
+        regulariser(layers, torch.ones(6, 10, dtype=torch.bool), 0).backward()
+        optimiser.step()
+    assert (after - before) * (target - before) > 0
+    assert (after - target).abs() < 0.8 * (before - target).abs()
+
+
+@pytest.mark.parametrize("name", ["str", "rate"])
+def test_silence_does_not_minimise(name: str) -> None:
+    config = RegulariserConfig(name=name, strength=1.0, target=0.3)
+    steps = [[True, True]]
+    silent = penalty(config, activity([[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]]), steps)
+    balanced = penalty(config, activity([[[1.5, 1.5], [0.9, 0.9], [0.9, 0.9]]]), steps)  # 1 of 3 fires
+    assert balanced < silent
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_finite_where_layers_are_silent(name: str) -> None:
+    net = network()
+    regulariser = build(RegulariserConfig(name=name, strength=1.0))
+    assert regulariser is not None
+    value = regulariser(hidden(net, torch.zeros(2, 2, 8, 8, 5)), torch.ones(2, 5, dtype=torch.bool), 0)
+    value.backward()
+    assert value.isfinite()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_gradient_of_the_sums_is_that_of_autograd() -> None:
+    net, x = network(), input_spikes()
+    layers = hidden(net, x)
+    parameters = [p for p in net.parameters() if p.requires_grad][:2]
+    ours = torch.autograd.grad(sum(strengths(*each)[0].square().sum() for each in layers), parameters)
+    plain = [each.activity.spikes.flatten(1, -2).sum(1) for each in hidden(net, x)]
+    torchs = torch.autograd.grad(sum(each.square().sum() for each in plain), parameters)
+    assert all(
+        torch.allclose(a, b, rtol=1e-4, atol=1e-4 * float(b.abs().max())) for a, b in zip(ours, torchs, strict=True)
+    )
+    assert float(torchs[0].abs().sum()) > 0
+
+
+@pytest.mark.slow
+def test_str_costs_at_most_a_tenth_of_a_training_step() -> None:
+    threads = numba.get_num_threads(), torch.get_num_threads()
+    numba.set_num_threads(1)  # as training does: threads that wait for work count as processor time
+    torch.set_num_threads(1)
+    try:
+        plain, treated = _seconds_of_a_step()
+    finally:
+        numba.set_num_threads(threads[0])
+        torch.set_num_threads(threads[1])
+    assert treated <= 1.1 * plain
+
+
+def _seconds_of_a_step() -> tuple[float, float]:
+    """Without STR and with it, the quickest of several."""
+    layers = tuple(
+        ConvSpec(channels=c, kernel=k, stride=2, padding=k // 2, weight_scale=2) for c, k in ((24, 5), (48, 3), (64, 3))
+    )
+    net = AnytimeNetwork.from_spec(NetworkSpec(layers=layers, readout="voltage"), (2, 34, 34), 10)
+    x = (torch.rand(16, 2, 34, 34, 30) < 0.04).float()
+    regulariser = build(RegulariserConfig(name="str"))
+    assert regulariser is not None
+    right = torch.ones(16, 30, dtype=torch.bool)
+
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-4)
+    generator = torch.Generator().manual_seed(0)
+
+    def step(with_str: bool) -> float:
+        start = time.process_time()
+        response = net(augment(x, AugmentConfig(shift=3, rotate=15), generator))
+        loss = response.scores.square().mean()
+        if with_str:
+            hidden = [Hidden(a, b.threshold) for a, b in zip(response.layers, net.blocks, strict=True)][:-1]
+            loss = loss + regulariser(hidden, right, 0)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return time.process_time() - start
+
+    step(True)
+    pairs = [(step(False), step(True)) for _ in range(12)]
+    return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)

@@ -6,7 +6,24 @@ import sys
 
 import typer
 
-from toolchain.cli import bench, calibrate, compare, demo, deploy, evaluate, export, inspect, report, train, verify
+from toolchain.cli import (
+    bench,
+    calibrate,
+    compare,
+    cost,
+    demo,
+    deploy,
+    evaluate,
+    export,
+    export_monitor,
+    inspect,
+    replay,
+    report,
+    sweep,
+    train,
+    verify,
+)
+from toolchain.cli import run as live
 from toolchain.cli.console import show_error
 from toolchain.errors import AoiError
 
@@ -19,8 +36,25 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (demo, train, export, verify, calibrate, evaluate, compare, report, deploy, inspect, bench):
-    app.command(name=module.__name__.rpartition(".")[2])(module.command)
+for module in (
+    demo,
+    train,
+    sweep,
+    export,
+    export_monitor,
+    verify,
+    calibrate,
+    evaluate,
+    cost,
+    compare,
+    report,
+    deploy,
+    live,
+    replay,
+    inspect,
+    bench,
+):
+    app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
 
 INTERRUPTED = 130
 

@@ -60,6 +60,7 @@ def command(
 
     Example: aoi run runs/demo/network.net --source udp://127.0.0.1:9000
     """
+    import signal
     import time
 
     from toolchain.engine import Engine
@@ -74,6 +75,8 @@ def command(
     chosen = None if no_cutoff else rule_of(network, rule)
     encoding = _encoding(network, window_us, bins)
     live = LiveEngine(Engine(network.description, threads=1), chosen, readout_of(network), Windows(encoding))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started it in the background
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     labels: dict[int, Named] = {}
     decided: list[int] = [0]
     with ExitStack() as stack:

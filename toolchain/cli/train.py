@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,16 +19,38 @@ def command(
     data: Annotated[str | None, typer.Option(help="A data set's name or a folder Train|Test/<label>/*.")] = None,
     run: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/<name of the experiment>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    continue_: Annotated[
+        bool, typer.Option("--continue", help="Go on where there is a checkpoint, otherwise begin: for requeued jobs.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in that folder.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one value.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch a named data set if it is not here yet.")] = False,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Submit it as a job of a Slurm cluster, and return.")] = False,
+    partition: Annotated[str | None, typer.Option(help="Of the cluster. Default: the cluster's own.")] = None,
+    minutes: Annotated[int, typer.Option(min=1, help="Time limit of the job; then it is requeued and goes on.")] = 60,
     json: JsonFlag = False,
 ) -> None:
     """Train a network on event recordings.
 
     Example: aoi train configs/nmnist.yaml --data path/to/nmnist --run runs/nmnist
     """
+    from toolchain.training.config import load_config
+    from toolchain.training.processes import processes
+
+    if slurm:
+        if resume or overwrite:
+            raise ConfigError("--slurm: a job goes on by itself where there is a checkpoint; leave out --resume")
+        folder = run or Path("runs") / load_config(config, set_).name
+        job = submit(config, folder, data, set_ or [], download, partition, minutes)
+        print_json({"job": job, "run": str(folder)}) if json else say(f"job {job} trains {folder}")
+        return
+    if continue_:
+        if resume or overwrite:
+            raise ConfigError("--continue decides itself between --resume and --overwrite; leave those out")
+        resume, overwrite = how_to_go_on(run or Path("runs") / load_config(config, set_).name)
     result = train(config, data, run, resume=resume, overwrite=overwrite, overrides=set_, download=download)
+    if not processes().first:
+        return
     if json:
         print_json(result)
         return
@@ -43,6 +66,36 @@ def command(
     )
 
 
+def submit(
+    config: Path, run: Path, data: str | None, overrides: list[str], download: bool, partition: str | None, minutes: int
+) -> str:
+    """Submits the training as a job, which goes on from its last epoch whenever it is requeued. Returns its id."""
+    import sys
+
+    from toolchain.cli.recordings import lasting_name
+    from toolchain.cluster.slurm import Resources
+    from toolchain.cluster.slurm import submit as submit_jobs
+    from toolchain.training.jobs import CommandJob
+
+    command = [sys.executable, "-m", "toolchain.cli", "train", str(config.resolve()), "--run", str(run.resolve())]
+    command += ["--continue", *(["--data", lasting_name(data)] if data else []), *(["--download"] if download else [])]
+    for text in overrides:
+        command += ["--set", text]
+    logs = run.resolve().with_name(f"{run.name}.slurm")
+    wants = Resources(partition=partition, minutes=minutes)
+    return submit_jobs(CommandJob(), [tuple(command)], logs, "aoi-train", wants)[0]
+
+
+def how_to_go_on(path: Path) -> tuple[bool, bool]:
+    """Resume, overwrite: what ``train`` is to do with a run folder that may be begun, or not be there."""
+    from toolchain.training.run_folder import RunFolder
+
+    folder = RunFolder(path)
+    begun = folder.config_file.is_file() and folder.data_file.is_file()
+    resume = begun and folder.last_checkpoint.is_file()
+    return resume, begun and not resume
+
+
 def train(
     config_file: Path,
     data: str | None = None,
@@ -51,21 +104,26 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     overrides: list[str] | None = None,
+    values: Iterable[tuple[str, Any]] = (),
     download: bool = False,
 ) -> dict[str, object]:
-    """Config + recordings → run folder."""
+    """Config + recordings → run folder; ``overrides`` and ``values`` as in ``load_config``."""
     from toolchain.cli.recordings import lasting_name, open_data
     from toolchain.training.config import load_config
+    from toolchain.training.processes import processes
     from toolchain.training.run_folder import RunFolder
+
+    first = processes().first
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other; leave one out")
     if run is not None and str(run) in ("", "."):
         raise ConfigError("--run: name a folder of the run's own, such as runs/mine")
-    config = load_config(config_file, overrides, None if data is None else lasting_name(data))
+    config = load_config(config_file, overrides, None if data is None else lasting_name(data), values)
     folder = RunFolder(run or Path("runs") / config.name)
     if not resume:
-        folder.claim(overwrite=overwrite)
+        if first:  # the others find what it has begun to write
+            folder.claim(overwrite=overwrite)
     elif folder.read_config() != config:
         raise ConfigError(
             f"{folder.path}: was begun with another configuration; resume it with the same CONFIG and options"
@@ -92,10 +150,11 @@ def train(
 
     channels, height, width, _ = spikes.shape
     network = build_network(config, (channels, height, width), len(dataset.classes))
-    if not resume:
+    if not resume and first:
         about = RunData(classes=dataset.classes, sensor_size=dataset.sensor_size)
         folder.start(config, about, spikes.fingerprints)
-    say(f"training on {len(training)} recordings, validating on {len(validation)}; logs in {folder.logs}")
+    if first:
+        say(f"training on {len(training)} recordings, validating on {len(validation)}; logs in {folder.logs}")
     try:
         result = fit(network, config, training, validation, folder, resume=resume)
     except KeyboardInterrupt:
@@ -109,4 +168,6 @@ def train(
         "best_epoch": result.best_epoch,
         "val_accuracy": result.val_accuracy,
         "val_accuracy_over_time": result.val_accuracy_over_time,
+        "train_s": result.seconds,
+        "samples_per_s": result.samples_per_s,
     }

@@ -223,6 +223,12 @@ class Engine:
         with self._worker() as worker:
             return worker.steps_of(state, readout).step(state, spikes)
 
+    def accumulate(self, scores: np.ndarray, sent: np.ndarray, readout: Readout) -> np.ndarray:
+        """The accumulated readout after a step: ``scores`` before it, int64 (samples, outputs), and what
+        :meth:`step` returned."""
+        outputs = self._outputs(sent[:, None])[:, 0]
+        return scores + outputs if self._accumulates(readout) else outputs.astype(np.int64)
+
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _checked(self, spikes: np.ndarray, *, timed: bool) -> np.ndarray:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.spec import NetworkSpec
+from models.zoo import expand
 from toolchain.errors import ConfigError
 from toolchain.events.config import DataConfig
 from toolchain.events.encoding import Encoding
@@ -59,8 +62,17 @@ class ExperimentConfig(_Config):
     training: TrainingConfig
     cutoff: CutoffConfig = CutoffConfig()
 
+    @model_validator(mode="after")
+    def _one_target_a_layer(self) -> ExperimentConfig:
+        try:
+            self.training.regulariser.targets(len(self.network.layers))
+        except ValueError as error:
+            raise ConfigError(f"training.regulariser.target: {error}") from None
+        return self
 
-def _explain(error: ValidationError, path: str) -> ConfigError:
+
+def explain(error: ValidationError, path: str) -> ConfigError:
+    """What pydantic found, in one line; ``path`` names the file."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("dense", "conv"))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
@@ -84,14 +96,22 @@ def parse_config(tree: Any, path: str) -> ExperimentConfig:
         raise ConfigError(
             f"{path}: expected keys such as name, encoding, network, training; found {type(tree).__name__}"
         )
+    if "network" in tree:
+        tree = {**tree, "network": expand(tree["network"])}
     try:
         return ExperimentConfig.model_validate(tree)
     except ValidationError as error:
-        raise _explain(error, path) from None
+        raise explain(error, path) from None
 
 
-def load_config(path: Path, overrides: list[str] | None = None, source: str | None = None) -> ExperimentConfig:
-    """Reads a YAML file; ``overrides`` are ``key.key=value``, the value in YAML; ``source`` replaces data.source."""
+def load_config(
+    path: Path,
+    overrides: list[str] | None = None,
+    source: str | None = None,
+    values: Iterable[tuple[str, Any]] = (),
+) -> ExperimentConfig:
+    """Reads a YAML file; ``overrides`` are ``key.key=value``, the value in YAML; ``values`` the same as pairs;
+    ``source`` replaces data.source."""
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -109,6 +129,8 @@ def load_config(path: Path, overrides: list[str] | None = None, source: str | No
         except (yaml.YAMLError, RecursionError, ValueError):
             raise ConfigError(f"--set {override}: '{text}' is not a YAML value") from None
         _put(tree, key.split("."), value, f"--set {override}")
+    for key, value in values:
+        _put(tree, key.split("."), copy.deepcopy(value), key)
     if source is not None:
         _put(tree, ["data", "source"], source, "--data")
     return parse_config(tree, str(path))

@@ -1,16 +1,24 @@
-"""TET: each timestep learns to be right (arXiv 2202.11946)."""
+"""Losses on the readout: TET (arXiv 2202.11946), TRT (arXiv 2506.19256), and the plain mean output."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn import functional
 
+_TRT_EPSILON = 1e-5
+
 
 class LossConfig(BaseModel):
-    """``mean_t [(1 - mse_weight) * CE(o(t), y) + mse_weight * MSE(o(t), mse_target * onehot(y))]``.
+    """Which loss, on which reading of the readout.
+
+    ``tet``: ``mean_t [(1 - mse_weight) * CE(o(t), y) + mse_weight * MSE(o(t), mse_target * onehot(y))]``, so that
+    each timestep learns to be right; ``weight_steps`` makes the early ones count more. ``trt``: the same, plus the
+    time-decaying penalty on the weights of :func:`time_decaying_penalty`. ``mean``: ``CE(gain * mean output over all
+    T steps, y)``, where only the end counts.
 
     ``o(t)`` is ``gain`` times what ``read`` names: ``sum``, the accumulated readout up to t, which is what the
     cutoff reads; ``mean``, the same divided by t; ``step``, what step t adds, as in the TET paper.
@@ -18,10 +26,16 @@ class LossConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    name: Literal["tet", "trt", "mean"] = "tet"
     read: Literal["sum", "mean", "step"] = "sum"
     gain: float = Field(1.0, gt=0, description="factor on the readout before the softmax")
+    weight_steps: float | None = Field(
+        None, gt=0, description="steps in which the weight of a step falls to 1/e (tet, trt); left out: all the same"
+    )
     mse_weight: float = Field(0.0, ge=0, le=1, description="TET's lambda")
     mse_target: float = Field(1.0, gt=0, description="TET's phi, the output wanted for the right class")
+    trt_strength: float = Field(5e-5, ge=0, description="TRT's lambda")
+    trt_decay: float = Field(0.5, ge=0, description="TRT's delta, for each step")
 
 
 def step_outputs(scores: torch.Tensor, config: LossConfig) -> torch.Tensor:
@@ -33,13 +47,48 @@ def step_outputs(scores: torch.Tensor, config: LossConfig) -> torch.Tensor:
     return config.gain * scores
 
 
+def readout_loss(
+    scores: torch.Tensor, labels: torch.Tensor, config: LossConfig, weights: Iterable[torch.Tensor] = ()
+) -> torch.Tensor:
+    """The loss that ``config`` names: ``scores`` (N, classes, T), ``labels`` int64 (N,) → scalar.
+
+    ``weights``: the network's, which TRT looks at and the others do not.
+    """
+    if config.name == "mean":
+        return functional.cross_entropy(config.gain / scores.shape[-1] * scores[..., -1], labels)
+    loss = tet_loss(scores, labels, config)
+    if config.name == "trt":
+        loss = loss + time_decaying_penalty(weights, scores.shape[-1], config.trt_strength, config.trt_decay)
+    return loss
+
+
 def tet_loss(scores: torch.Tensor, labels: torch.Tensor, config: LossConfig) -> torch.Tensor:
     """``scores`` (N, classes, T), ``labels`` int64 (N,) → scalar."""
     outputs = step_outputs(scores, config)
     steps = outputs.shape[-1]
-    loss = functional.cross_entropy(outputs, labels[:, None].expand(-1, steps))
+    each = functional.cross_entropy(outputs, labels[:, None].expand(-1, steps), reduction="none")  # (N, T)
     if config.mse_weight:
         target = config.mse_target * functional.one_hot(labels, outputs.shape[1]).to(outputs.dtype)
-        mse = functional.mse_loss(outputs, target[..., None].expand_as(outputs))
-        loss = (1 - config.mse_weight) * loss + config.mse_weight * mse
-    return loss
+        mse = (outputs - target[..., None]).square().mean(1)
+        each = (1 - config.mse_weight) * each + config.mse_weight * mse
+    if config.weight_steps is not None:
+        weight = torch.exp(-torch.arange(steps, device=each.device) / config.weight_steps)
+        each = each * (weight / weight.mean())
+    return each.mean()
+
+
+def time_decaying_penalty(weights: Iterable[torch.Tensor], steps: int, strength: float, decay: float) -> torch.Tensor:
+    """TRT's ``mean_t sum_w w^2 * strength / (1 + (exp(decay * t) - 1) * (|w| + 1e-5))``, t from 0 → scalar.
+
+    Source: ``TRT_Loss`` in ``function.py`` of github.com/ZBX05/Temporal-Regularization-Training. At t = 0 it is plain
+    weight decay; the later the step, the less it asks of large weights.
+    """
+    total = torch.zeros(())
+    growth = torch.expm1(decay * torch.arange(steps, dtype=torch.float64)).float()
+    for weight in weights:
+        size = (weight.abs() + _TRT_EPSILON).flatten()
+        share = torch.zeros_like(size)
+        for factor in growth.tolist():
+            share = share + 1 / (1 + factor * size)
+        total = total.to(weight.device) + (weight.flatten().square() * share).sum() / steps
+    return strength * total

@@ -1,4 +1,4 @@
-"""The Lightning module: TET + regulariser on an AnytimeNetwork, and what is logged."""
+"""The Lightning module: loss + regulariser on an AnytimeNetwork, and what is logged."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from models.network import AnytimeNetwork
 from toolchain.training.augment import augment
 from toolchain.training.config import TrainingConfig
-from toolchain.training.losses import tet_loss
+from toolchain.training.losses import readout_loss
 from toolchain.training.regularisers.base import Hidden, build
 from toolchain.training.regularisers.str_factor import spatial_temporal_factor
+from toolchain.training.regularisers.strength import strengths
 
 Batch = tuple[torch.Tensor, torch.Tensor]  # spikes uint8 (N, C, H, W, T), labels int64 (N,)
 
@@ -37,14 +38,14 @@ class AnytimeModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         spikes, labels = batch
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step + (self.global_rank << 48))
         response = self.network(augment(spikes.float(), self.config.augment, generator))
-        loss = tet_loss(response.scores, labels, self.config.loss)
-        correct = response.scores[..., -1].argmax(1) == labels
+        loss = self._loss(response.scores, labels)
+        right = response.scores.argmax(1) == labels[:, None]
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
-        self.log("train_accuracy", correct.float().mean(), on_step=False, on_epoch=True, prog_bar=True)
-        if self.regulariser is not None and self.current_epoch >= self.config.regulariser.warmup_epochs:
-            penalty = self.regulariser(self._hidden(response.layers), correct)
+        self.log("train_accuracy", right[:, -1].float().mean(), on_step=False, on_epoch=True, prog_bar=True)
+        if self.regulariser is not None:
+            penalty = self.regulariser(self._hidden(response.layers), right, self.current_epoch)
             self.log("train_penalty", penalty, on_step=False, on_epoch=True)
             loss = loss + penalty
         return loss
@@ -54,12 +55,30 @@ class AnytimeModule(lightning.LightningModule):
         response = self.network(spikes.float())
         right = (response.scores.argmax(1) == labels[:, None]).float()
         size = len(labels)
-        self.log("val_loss", tet_loss(response.scores, labels, self.config.loss), batch_size=size)
+        self.log("val_loss", self._loss(response.scores, labels), batch_size=size)
         self.log("val_accuracy", right[:, -1].mean(), prog_bar=True, batch_size=size)
         self.log("val_accuracy_over_time", right.mean(), prog_bar=True, batch_size=size)
-        for index, layer in enumerate(self._hidden(response.layers)):
-            self.log(f"rate_layer{index}", layer.activity.spikes.mean(), batch_size=size)
-            self.log(f"stf_layer{index}", spatial_temporal_factor(*layer).mean(), batch_size=size)
+        hidden = self._hidden(response.layers)
+        stf = torch.stack([spatial_temporal_factor(*layer).sum(0) for layer in hidden])
+        rate = torch.stack([strengths(*layer)[0].sum(0) / _neurons(layer) for layer in hidden])
+        self._factor_sums.append(torch.stack([stf, rate], dim=-1))  # (layers, T, 2)
+        self._factor_samples += size
+        for index, (factor, spikes) in enumerate(zip(stf, rate, strict=True)):
+            self.log(f"rate_layer{index}", spikes.mean() / size, batch_size=size)
+            self.log(f"stf_layer{index}", factor.mean() / size, batch_size=size)
+
+    def on_validation_epoch_start(self) -> None:
+        self._factor_sums: list[torch.Tensor] = []
+        self._factor_samples = 0
+
+    @property
+    def factors(self) -> torch.Tensor:
+        """(layers, T, 2): STF and spikes a neuron, means over the last validation's recordings."""
+        return torch.stack(self._factor_sums).sum(0) / self._factor_samples
+
+    def _loss(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        weights = (block.block.synapse.weight for block in self.network.blocks)  # type: ignore[union-attr]
+        return readout_loss(scores, labels, self.config.loss, weights)
 
     def _hidden(self, layers: list[Any]) -> list[Hidden]:
         """The layers that hand something on: the readout's spikes are the answer, the loss alone shapes them."""
@@ -70,3 +89,7 @@ class AnytimeModule(lightning.LightningModule):
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
         schedule = _OneCycle(optimizer, self.config.learning_rate, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _neurons(layer: Hidden) -> int:
+    return layer.activity.spikes[0, ..., 0].numel()

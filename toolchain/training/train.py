@@ -1,9 +1,14 @@
-"""``train``: data → run folder. Interrupted at any moment, ``resume`` goes on to the same weights."""
+"""``train``: data → run folder. Interrupted at any moment, ``resume`` goes on to the same weights.
+
+Under torchrun, or srun with several tasks, the processes share each batch and average their gradients (DDP); each
+validates on all recordings, so that all agree on the best epoch, and the first writes.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +19,24 @@ import numba
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from safetensors.torch import load_file, save_file
 
 from models.network import AnytimeNetwork
 from toolchain.errors import ConfigError
 from toolchain.events.spikes import SpikeData
 from toolchain.files import atomic_path
-from toolchain.training.batches import batches
+from toolchain.training.batches import Share, batches
 from toolchain.training.config import ExperimentConfig
+from toolchain.training.factors import FactorLog
 from toolchain.training.module import AnytimeModule
+from toolchain.training.processes import Processes, processes
+from toolchain.training.regularisers.str_factor import spatial_temporal_factor
 from toolchain.training.run_folder import RunFolder
 
 
@@ -32,6 +46,8 @@ class TrainingResult:
     val_accuracy: float
     val_accuracy_over_time: float
     best_epoch: int
+    seconds: float  # wall time of the epochs that this process trained
+    samples_per_s: float  # trained, validation included in the time
 
 
 def build_network(config: ExperimentConfig, input_shape: tuple[int, int, int], classes: int) -> AnytimeNetwork:
@@ -58,9 +74,14 @@ def fit(
     options = config.training
     torch.set_num_threads(options.threads)
     numba.set_num_threads(min(options.threads, numba.config.NUMBA_NUM_THREADS))
-    if resume:
-        _load(run.last_checkpoint)
-    loader = batches(train, options.batch_size, config.seed, shuffle=True)
+    first = int(_load(run.last_checkpoint)["epoch"]) + 1 if resume else 0
+    place = processes()
+    if place.of > options.batch_size:
+        raise ConfigError(
+            f"training.batch_size = {options.batch_size}: {place.of} processes share a batch; "
+            "start fewer, or set a larger one"
+        )
+    loader = batches(train, options.batch_size, config.seed, shuffle=True, share=Share(place.index, place.of))
     module = AnytimeModule(network, options, config.seed, total_steps=len(loader) * options.epochs)
     checkpoint = ModelCheckpoint(
         run.checkpoints,
@@ -73,7 +94,7 @@ def fit(
     show = sys.stderr.isatty()
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
-        callbacks=[checkpoint, RichProgressBar() if show else _ProgressLines()],
+        callbacks=[checkpoint, FactorLog(run.logs), RichProgressBar() if show else _ProgressLines()],
         logger=[
             CSVLogger(run.logs, name="csv", version=""),
             TensorBoardLogger(run.logs, name="tensorboard", version=""),
@@ -85,8 +106,13 @@ def fit(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
-        devices=1,
+        devices=place.here,
+        num_nodes=place.of // place.here,
+        strategy="ddp" if place.of > 1 else "auto",
+        plugins=[_environment(place)],
+        use_distributed_sampler=False,  # ours divides each batch
     )
+    began = time.perf_counter()
     try:
         trainer.fit(
             module,
@@ -97,12 +123,22 @@ def fit(
         )
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
+    seconds = time.perf_counter() - began
     best = _load(run.checkpoints / "best.ckpt")
     network.load_state_dict({key.removeprefix("network."): value for key, value in best["state_dict"].items()})
-    with atomic_path(run.weights) as temporary:
-        save_file(network.state_dict(), temporary)
+    if place.index == 0:
+        with atomic_path(run.weights) as temporary:
+            save_file(network.state_dict(), temporary)
     at_end, over_time = _validate(network, validation)
-    return TrainingResult(options.epochs, at_end, over_time, int(best["epoch"]) + 1)
+    speed = len(train) * (options.epochs - first) / seconds
+    return TrainingResult(options.epochs, at_end, over_time, int(best["epoch"]) + 1, seconds, speed)
+
+
+def _environment(place: Processes) -> ClusterEnvironment:
+    """Named, so that Lightning does not guess: inside any Slurm job it would count that job's tasks, and requeue it."""
+    if place.starter == "torchrun":
+        return TorchElasticEnvironment()
+    return SLURMEnvironment(auto_requeue=False) if place.starter == "slurm" else LightningEnvironment()
 
 
 class _ProgressLines(lightning.Callback):
@@ -110,7 +146,7 @@ class _ProgressLines(lightning.Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
-        if epoch % max(1, epochs // 10) == 0 or epoch == epochs:
+        if trainer.is_global_zero and (epoch % max(1, epochs // 10) == 0 or epoch == epochs):
             accuracy = float(trainer.callback_metrics["val_accuracy"])
             print(f"epoch {epoch} of {epochs}: validation accuracy at T {accuracy:.4f}", file=sys.stderr, flush=True)
 
@@ -135,6 +171,17 @@ def _validate(network: AnytimeNetwork, data: SpikeData) -> tuple[float, float]:
         [network(x.float()).scores.argmax(1) == y[:, None] for x, y in batches(data, 128, 0, shuffle=False)]
     ).float()
     return float(right[:, -1].mean()), float(right.mean())
+
+
+@torch.no_grad()
+def spatial_temporal_factors(network: AnytimeNetwork, data: SpikeData) -> list[list[float]]:
+    """STF of each hidden layer at each step, (layers, T), mean over the recordings."""
+    network.eval()
+    total = torch.zeros(())
+    for x, y in batches(data, 128, 0, shuffle=False):
+        layers = zip(network(x.float()).layers[:-1], network.blocks, strict=False)
+        total = total + torch.stack([spatial_temporal_factor(a, b.threshold).mean(0) for a, b in layers]) * len(y)
+    return [[float(value) for value in layer] for layer in total / len(data)]
 
 
 def load_network(run: RunFolder, input_shape: tuple[int, int, int], classes: int) -> AnytimeNetwork:

@@ -88,7 +88,7 @@ def _work(engine: Engine, run: Run, seconds: float, input_rate: float) -> dict[s
     return {
         "activity": activity.tolist(),
         "multiplied": multiplied,
-        "unit": engine.unit if multiplied else None,
+        "processor": engine.unit if multiplied else None,
         "operations": float(operations.sum()),
         "operations_per_s": float(operations.sum() / seconds),
         "neuron_updates_per_s": float(neurons.sum() * steps / seconds),
@@ -110,7 +110,7 @@ def _table(subject: Subject, engine: Engine, work: dict[str, Any]) -> Table:
             ("neuron updates a second", f"{work['neuron_updates_per_s']:.3g}"),
             (
                 "layers multiplied as matrices",
-                f"{', '.join(work['multiplied']) or 'none'} ({work['unit'] or 'events'})",
+                f"{', '.join(work['multiplied']) or 'none'} ({work['processor'] or 'events'})",
             ),
             ("bytes of weights a second, as events touch them", f"{work['weight_bytes_per_s']:.3g}"),
             (f"read bandwidth of their caches, {engine.threads} cores, B/s", f"{work['limit_bytes_per_s']:.3g}"),

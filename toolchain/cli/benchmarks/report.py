@@ -24,7 +24,7 @@ class Row:
 
     def json(self) -> dict[str, Any]:
         row = {"name": self.name, "ours": self.ours, "peer": self.peer, "ratio": self.ratio, "unit": self.unit}
-        return row | self.more
+        return self.more | row
 
 
 @dataclass(frozen=True)

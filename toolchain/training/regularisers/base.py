@@ -1,34 +1,33 @@
-"""What a regulariser is, and the one table of their names."""
+"""The one table of the regularisers' names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 
-from models.blocks import LayerActivity
 from toolchain.training.regularisers.config import RegulariserConfig
+from toolchain.training.regularisers.hidden import Hidden
 from toolchain.training.regularisers.rate import rate_penalty
+from toolchain.training.regularisers.rcs import rcs_penalty
 from toolchain.training.regularisers.str_factor import str_penalty
 
+__all__ = ["PENALTIES", "Hidden", "Regulariser", "build"]
 
-class Hidden(NamedTuple):
-    """A hidden layer's activity with its threshold (SLAYER's units)."""
+Regulariser = Callable[[list[Hidden], torch.Tensor, int], torch.Tensor]
 
-    activity: LayerActivity
-    threshold: float
-
-
-Regulariser = Callable[[list[Hidden], torch.Tensor], torch.Tensor]
+PENALTIES = {"str": str_penalty, "rcs": rcs_penalty, "rate": rate_penalty}
 
 
 def build(config: RegulariserConfig) -> Regulariser | None:
-    """The penalty as a function of the hidden layers and of which samples are predicted correctly, bool (N,)."""
+    """The penalty as a function of the hidden layers, of ``right`` bool (N, T), is the prediction correct at each
+    step, and of the epoch, counted from 0. None where there is nothing to do."""
     if config.name == "none" or config.strength == 0:
         return None
-    penalty = {"str": str_penalty, "rate": rate_penalty}[config.name]
-    return lambda layers, correct: (
-        config.strength
-        * torch.stack([penalty(layer.activity, layer.threshold, correct, config.target) for layer in layers]).mean()
-    )
+    penalty = PENALTIES[config.name]
+
+    def regulariser(layers: list[Hidden], right: torch.Tensor, epoch: int) -> torch.Tensor:
+        strength = config.strength_in(epoch)
+        return strength * penalty(layers, right, config) if strength else right.new_zeros((), dtype=torch.float32)
+
+    return regulariser

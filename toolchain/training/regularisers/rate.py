@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import torch
 
-from models.blocks import LayerActivity
+from toolchain.training.regularisers.config import RegulariserConfig
+from toolchain.training.regularisers.hidden import Hidden
+from toolchain.training.regularisers.strength import strengths
 
 
-def rate_penalty(layer: LayerActivity, threshold: float, correct: torch.Tensor, target: float) -> torch.Tensor:
-    """Squared distance of a sample's mean spikes a neuron and step from ``target``, all samples alike → scalar."""
-    rate = layer.spikes.flatten(1).mean(1)
-    return ((rate - target) ** 2).mean() / target**2
+def rate_penalty(layers: list[Hidden], right: torch.Tensor, config: RegulariserConfig) -> torch.Tensor:
+    """Squared relative distance of a sample's mean spikes a neuron and step from the target → scalar.
+
+    All samples alike, right or wrong; the mean over samples and layers.
+    """
+    penalties = []
+    for layer, target in zip(layers, config.targets(len(layers)), strict=True):
+        spikes = layer.activity.spikes
+        rate = strengths(*layer)[0].mean(1) / spikes[0, ..., 0].numel()
+        penalties.append((rate / target - 1).square().mean())
+    return torch.stack(penalties).mean()

@@ -1,0 +1,94 @@
+"""The zoo: each network is exported, and the engine executes the file as training saw it, to the bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.blocks import dense_block
+from models.network import STATE_UNIT, AnytimeNetwork
+from models.spec import DenseSpec, NetworkSpec, NeuronSpec
+from models.zoo import expand, names
+from toolchain.engine import Engine
+from toolchain.errors import ConfigError
+from toolchain.netx.read import read_network
+from toolchain.netx.write import write_network
+
+INPUTS = {"dense": (2, 16, 16), "conv": (2, 34, 34), "vgg": (2, 48, 48), "audio": (1, 1, 64)}
+
+
+def exported(name: str, folder: Path) -> tuple[AnytimeNetwork, Path]:
+    """A network with SLAYER's random weights and random delays, and its file."""
+    torch.manual_seed(0)
+    network = AnytimeNetwork.from_spec(NetworkSpec.model_validate(expand(f"zoo:{name}")), INPUTS[name], 10).eval()
+    for block in network.blocks:
+        if block.block.delay is not None:
+            block.block.delay.delay.data.uniform_(0, 5)
+    path = folder / f"{name}.net"
+    write_network(path, network.describe())
+    return network, path
+
+
+def test_all_are_tested() -> None:
+    assert set(names()) == INPUTS.keys()
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_the_engine_executes_the_file_as_training_saw_it(name: str, tmp_path: Path) -> None:
+    network, path = exported(name, tmp_path)
+    spikes = (np.random.default_rng(0).random((3, *INPUTS[name], 12)) < 0.2).astype(np.uint8)
+    with torch.no_grad():
+        response = network(torch.from_numpy(spikes).float())
+    description = read_network(path).description
+    run = Engine(description).run(spikes.reshape(3, *description.input_shape, 12), keep=True)
+    for layer, trace, block in zip(response.layers, run.traces, network.blocks, strict=True):
+        assert np.array_equal(layer.sent.numpy() > 0, trace.s > 0)
+        if block.block.delay is None:  # the chip delays what comes in, SLAYER what goes out
+            assert np.array_equal((layer.current * STATE_UNIT).numpy().astype(np.int64), trace.u)
+        assert block is network.blocks[-1] or trace.s.any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dense", "audio"])
+def test_lava_executes_the_file_as_the_engine(name: str, tmp_path: Path) -> None:
+    _, path = exported(name, tmp_path)
+    command = [sys.executable, "-m", "toolchain.cli", "verify", str(path), "--against", "lava"]
+    command += ["--input", "random:0.2", "--samples", "2", "--steps", "8"]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=280)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_can_be_changed_in_part_and_has_to_be_known() -> None:
+    assert expand("zoo:conv")["readout"] == "voltage"
+    changed = expand({"zoo": "conv", "readout": "spikes"})
+    assert changed["readout"] == "spikes"
+    assert changed["layers"] == expand("zoo:conv")["layers"]
+    with pytest.raises(ConfigError, match=r"zoo:resnet.*audio, conv, dense, vgg"):
+        expand("zoo:resnet")
+
+
+def test_without_weights_in_the_loop_a_recurrent_layer_is_a_dense_one() -> None:
+    torch.manual_seed(0)
+    spec = DenseSpec(neurons=30, weight_scale=3, recurrent=True)
+    loop = dense_block(spec, 20, NeuronSpec())
+    plain = dense_block(spec.model_copy(update={"recurrent": False}), 20, NeuronSpec())
+    plain.block.load_state_dict(loop.block.state_dict())
+    x = (torch.rand(4, 20, 15) < 0.3).float()
+    with_loop = loop(x).spikes
+    with torch.no_grad():
+        loop.recurrent.weight.zero_()
+    weights = torch.randn(4, 30, 15)
+    for block in (loop, plain):
+        done = block(x)
+        ((done.spikes + done.voltage + done.current) * weights).sum().backward()
+    assert torch.equal(loop(x).spikes, plain(x).spikes)
+    mine, theirs = loop.block.synapse.weight.grad, plain.block.synapse.weight.grad
+    assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-5 * float(theirs.abs().max()))
+    assert loop.recurrent.weight.grad.abs().max() > 0
+    assert not torch.equal(with_loop, plain(x).spikes)
