@@ -27,6 +27,7 @@ class MonitorSettings:
     groups: int  # into which the outputs are summed, as many as there are outputs where no average layer stands
     rules: Connection  # brings a new stopping rule, valid from the next sample on
     results: Connection  # takes the results
+    slot: int | None = None  # steps that every sample takes, whenever it is decided; None: it ends with its decision
 
 
 class SampleFeed:

@@ -79,9 +79,14 @@ def stock_network(
     input_shape: tuple[int, ...] | None,
     input_block: bool,
     record_steps: int | None = None,
+    reset_interval: int | None = None,
 ) -> LavaNetwork:
-    """The file as lava-dl builds it; ``record_steps``: keep states and spikes of so many steps. Raises NetXError."""
-    network, names, groups = _load(path, skip_layers, input_shape)
+    """The file as lava-dl builds it. Raises NetXError.
+
+    ``record_steps``: keep states and spikes of so many steps. ``reset_interval``: its neurons clear themselves every so
+    many steps, block after block a step later.
+    """
+    network, names, groups = _load(path, skip_layers, input_shape, reset_interval)
     blocks: list[AbstractBlock] = network.layers
     _check_blocks(path, blocks, readout, input_block)
     latency = sum(not isinstance(block, Input) for block in blocks)
@@ -150,7 +155,9 @@ def _limits(block: AbstractBlock) -> tuple[int, int]:
     return (VALUE_MIN, VALUE_MAX) if block.output_message_bits else (BIAS_MIN, BIAS_MAX)
 
 
-def _load(path: Path, skip_layers: int, input_shape: tuple[int, ...] | None) -> tuple[Network, list[str], int | None]:
+def _load(
+    path: Path, skip_layers: int, input_shape: tuple[int, ...] | None, reset_interval: int | None
+) -> tuple[Network, list[str], int | None]:
     """The file as a Lava process, its blocks' names in the file, and the groups that an average layer at its end sums.
 
     lava-dl's own errors are told as what they mean: Lava cannot run this file.
@@ -173,6 +180,8 @@ def _load(path: Path, skip_layers: int, input_shape: tuple[int, ...] | None) -> 
             num_layers=len(kinds) - (groups is not None),  # Lava has no average layer; the monitor sums
             skip_layers=skip_layers,
             input_shape=tuple(reversed(input_shape)) if input_shape is not None else None,
+            reset_interval=reset_interval,
+            reset_offset=min(skip_layers, 1) if reset_interval else 0,  # a skipped block takes no step
         )
         network.net_config.f.close()
     except Exception as error:

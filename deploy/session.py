@@ -24,7 +24,7 @@ import numpy as np
 from deploy.feed import RESULT, SLOTS, MonitorSettings, SampleFeed
 from deploy.lava_api import ProcessServer, RunSteps, VarServer
 from deploy.models import SampleRunConfig
-from deploy.networks import Model, fused_network, stock_network
+from deploy.networks import LavaNetwork, Model, fused_network, stock_network
 from deploy.processes.monitor import CutoffMonitor
 from deploy.processes.source import EventSource
 from deploy.runtime import SampleRuntime
@@ -35,6 +35,7 @@ from toolchain.netx import NetworkFile
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+Source = tuple[Path, Literal["spikes", "voltage"], int, "tuple[int, ...] | None", bool]
 _STEPS_FOR_EVER = 2**31 - 1  # 24 days at a step a millisecond
 
 
@@ -125,34 +126,46 @@ class LavaSession:
     ) -> None:
         with _good_neighbour():
             how = (self.path, self.readout, skip_layers, input_shape, input_block)
-            if model == "fused":
-                if record:
-                    raise DeployError(
-                        f"{self.path}: only model='stock' keeps states of layers; it has one process each"
-                    )
-                network = fused_network(*how)
-            else:
-                network = stock_network(*how, self.steps if record else None)
+            network = self._network(how, record, model)
             self.network = network
             self.latency = network.latency
+            slot = self._slot(network)
             shape = network.process.inp.shape
             self._feed = SampleFeed(self.steps, shape, np.uint8 if network.limits == (0, 1) else np.int32)
             rules, self._rules = multiprocessing.Pipe(duplex=False)
             self._results, results = multiprocessing.Pipe(duplex=False)
             self._pipes = [rules, self._rules, self._results, results]
-            settings = MonitorSettings(self.steps, self.latency, network.sums, network.groups, rules, results)
-            source = EventSource(shape=shape, feed=self._feed)
+            settings = MonitorSettings(self.steps, self.latency, network.sums, network.groups, rules, results, slot)
+            source = EventSource(shape=shape, feed=self._feed, slot=slot)
             monitor = CutoffMonitor(shape=network.process.out.shape, settings=settings)
             source.name, network.process.name, monitor.name = "EventSource", "SpikingNetwork", "CutoffMonitor"
-            source.s_out.connect(network.process.inp)
-            network.process.out.connect(monitor.s_in)
-
-            executable = source.compile(SampleRunConfig(model))
+            self._wire(source, network, monitor)
+            executable = source.compile(self._run_config(model))
             self._runtime = SampleRuntime(executable)
             self._runtime.initialize()
             if model == "fused":
                 self._runtime.actors.give_core(network.process.name)
             self._runtime.start(RunSteps(num_steps=_STEPS_FOR_EVER, blocking=False))
+
+    # What a session on other hardware does otherwise.
+
+    def _network(self, how: Source, record: bool, model: Model) -> LavaNetwork:
+        if model != "fused":
+            return stock_network(*how, record_steps=self.steps if record else None)
+        if record:
+            raise DeployError(f"{self.path}: only model='stock' keeps states of layers; it has one process each")
+        return fused_network(*how)
+
+    def _slot(self, network: LavaNetwork) -> int | None:
+        """Steps that every sample takes; None where it ends with its decision."""
+        return None
+
+    def _wire(self, source: EventSource, network: LavaNetwork, monitor: CutoffMonitor) -> None:
+        source.s_out.connect(network.process.inp)
+        network.process.out.connect(monitor.s_in)
+
+    def _run_config(self, model: Model) -> Any:
+        return SampleRunConfig(model)
 
     @classmethod
     def of(cls, file: NetworkFile, **options: Any) -> LavaSession:

@@ -27,7 +27,8 @@ class CutoffMonitor(AbstractProcess):
     """Accumulates the readout and asks the stopping rule in each output step t = 1..T (Lava step t + L of a sample).
 
     Where the rule stops, or at T, it sends the result and calls a management phase, in which every process clears its
-    state: the following Lava step is the first of the next sample.
+    state: the following Lava step is the first of the next sample. Where samples have slots of fixed length, it sends
+    the result and waits for the next slot.
     """
 
     def __init__(self, *, shape: tuple[int, ...], settings: MonitorSettings) -> None:
@@ -50,14 +51,19 @@ class PyCutoffMonitorModel(PyLoihiProcessModel):
         self._sequence = 0
         self._begin = 0  # Lava's time step before the first one of the sample
         self._decided = False
+        self._idle = False  # decided, and the slot is not over
 
     def run_spk(self) -> None:
         # (W, H, C) → C, H, W order
         output = self.s_in.recv().T.reshape(1, -1)
         if output.size > self._settings.groups:
             output = output.reshape(1, self._settings.groups, -1).sum(axis=2, dtype=np.int64)
+        slot = self._settings.slot
+        if slot is not None and self.time_step - self._begin > slot:
+            self._begin += slot
+            self._idle = False
         step = self.time_step - self._begin - self._settings.latency
-        if step < 1:
+        if step < 1 or self._idle:
             return
         if step == 1:  # not before: the network's end runs one step ahead of a source that waits for a sample
             while self._settings.rules.poll():
@@ -68,13 +74,19 @@ class PyCutoffMonitorModel(PyLoihiProcessModel):
         if self._rule is not None:
             statistic, self._memory = self._rule.measure(self._scores, step, self._memory)
             self._decided |= bool(statistic[0] >= self._rule.threshold)
+        if self._decided and slot is not None:
+            self._send(step, slot)
+            self._idle = True
 
     def post_guard(self) -> bool:
         return self._decided
 
     def run_post_mgmt(self) -> None:
         executed = self.time_step - self._begin
-        step = executed - self._settings.latency
+        self._send(executed - self._settings.latency, executed)
+        self._begin = self.time_step
+
+    def _send(self, step: int, executed: int) -> None:
         confidence = self._rule.confidence(self._scores, step) if self._rule else softmax_peak(self._scores)
         # The other processes wait meanwhile: fixed fields take a tenth of the time of a pickle.
         head = RESULT.pack(
@@ -83,5 +95,4 @@ class PyCutoffMonitorModel(PyLoihiProcessModel):
         self._settings.results.send_bytes(head + self._scores.tobytes())
         self._scores = np.zeros_like(self._scores)
         self._sequence += 1
-        self._begin = self.time_step
         self._decided = False

@@ -22,13 +22,14 @@ from deploy.lava_api import (
 
 
 class EventSource(AbstractProcess):
-    """Sends the samples of ``feed`` one after another: their T steps, then zeros until the monitor has decided.
+    """Sends the samples of ``feed`` one after another: their T steps, then zeros until the monitor has decided, or for
+    the rest of a ``slot`` of so many steps.
 
     Between samples it waits for the next one, and the whole network with it: no step runs while nothing is to do.
     """
 
-    def __init__(self, *, shape: tuple[int, ...], feed: SampleFeed) -> None:
-        super().__init__(shape=shape, feed=feed)
+    def __init__(self, *, shape: tuple[int, ...], feed: SampleFeed, slot: int | None = None) -> None:
+        super().__init__(shape=shape, feed=feed, slot=slot)
         self.s_out = OutPort(shape=shape)
 
 
@@ -41,13 +42,18 @@ class PyEventSourceModel(PyLoihiProcessModel):
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._feed: SampleFeed = proc_params["feed"]
+        self._slot: int | None = proc_params["slot"]
         self._silence = np.zeros(proc_params["shape"], dtype=np.uint8)
         self._sequence = 0
         self._step = 0  # steps of the current sample that were sent
 
     def run_spk(self) -> None:
+        if self._step == self._slot:
+            self.run_post_mgmt()
         if self._step == 0:
             self._frames = self._feed.take(self._sequence)
+            if self._slot is not None:  # its place may be given away once it is decided, before it is sent
+                self._frames = self._frames.copy()
         self.s_out.send(self._frames[self._step] if self._step < len(self._frames) else self._silence)
         self._step += 1
 

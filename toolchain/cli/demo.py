@@ -9,9 +9,9 @@ import typer
 
 from toolchain.cli.calibrate import calibrate
 from toolchain.cli.console import JsonFlag, print_json, print_table, say
-from toolchain.cli.deploy import Model, open_session, run_samples, summarise
+from toolchain.cli.deploy import run_samples, summarise, write_results
 from toolchain.cli.export import export
-from toolchain.cli.recordings import Request, load_split, scores_of
+from toolchain.cli.recordings import Request, load_split, readout_of, scores_of
 from toolchain.cli.report import report
 from toolchain.cli.train import train
 from toolchain.cli.verify import verify
@@ -43,7 +43,9 @@ def demo(run: Path) -> dict[str, Any]:
     """Runs every command of the way in turn and leaves everything in ``run``."""
     import json
     import time
+    from dataclasses import replace
 
+    from deploy.targets import Work, open_session
     from toolchain.cutoff.rule import decide
     from toolchain.evaluation.anytime import drops, judge
     from toolchain.files import write_atomically
@@ -52,7 +54,6 @@ def demo(run: Path) -> dict[str, Any]:
     from toolchain.training.config import config_folder, load_config
 
     begin = time.perf_counter()
-    model: Model = "fused"
     config_file = config_folder() / "digits.yaml"
     config = load_config(config_file)
     say("1/6 train")
@@ -68,11 +69,14 @@ def demo(run: Path) -> dict[str, Any]:
     spikes = load_split(network, Request(None, "test"))
     scores = scores_of(network, spikes, "running on the engine")
     result = judge(scores, spikes.labels, decide(calibration.rule, scores))
-    with open_session(network, spikes.shape[-1], "sim", model) as session:
-        full, full_s = run_samples(session, network, spikes, None, run / "deploy-full")
-        cut, cut_s = run_samples(session, network, spikes, calibration.rule, run / "deploy")
+    work = Work(network, spikes, readout_of(network), None, "fused")
+    with open_session("sim", work) as session:
+        full, full_s = run_samples(session, work)
+        cut, cut_s = run_samples(session, replace(work, rule=calibration.rule))
     full_run = summarise(full, full_s, spikes, None, result.accuracy_at, run / "deploy-full")
     cut_run = summarise(cut, cut_s, spikes, calibration.rule, result.accuracy_at, run / "deploy")
+    write_results(run / "deploy-full", full, spikes, full_run)
+    write_results(run / "deploy", cut, spikes, cut_run)
     differing = sum(
         (r.prediction, r.decision_step) != (expected.prediction[r.index], expected.step[r.index])
         for results, expected in ((full, decide(None, scores)), (cut, result.decisions))
@@ -103,7 +107,7 @@ def demo(run: Path) -> dict[str, Any]:
         "accuracy_at": [float(a) for a in result.accuracy_at],
         "val_accuracy": trained["val_accuracy"],
         "target": "sim",
-        "model": model,
+        "model": work.model,
         "demo_s": time.perf_counter() - begin,
         "network": str(net),
         "pictures": [str(run / "accuracy.png"), str(run / "decisions.png")],

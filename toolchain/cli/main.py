@@ -13,10 +13,12 @@ from toolchain.cli import (
     cost,
     demo,
     deploy,
+    doctor,
     evaluate,
     export,
     export_monitor,
     inspect,
+    jobs,
     replay,
     report,
     sweep,
@@ -52,9 +54,11 @@ for module in (
     live,
     replay,
     inspect,
+    doctor,
     bench,
 ):
     app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
+app.add_typer(jobs.app, name="jobs")
 
 INTERRUPTED = 130
 

@@ -154,8 +154,8 @@ def _run_slurm(
     import time
 
     from toolchain.cluster import slurm
+    from toolchain.cluster.command_job import CommandJob
     from toolchain.files import write_atomically
-    from toolchain.training.jobs import CommandJob
 
     note = root / "slurm.json"
     jobs: dict[str, str] = json.loads(note.read_bytes()) if note.is_file() else {}

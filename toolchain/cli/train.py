@@ -73,9 +73,9 @@ def submit(
     import sys
 
     from toolchain.cli.recordings import lasting_name
+    from toolchain.cluster.command_job import CommandJob
     from toolchain.cluster.slurm import Resources
     from toolchain.cluster.slurm import submit as submit_jobs
-    from toolchain.training.jobs import CommandJob
 
     command = [sys.executable, "-m", "toolchain.cli", "train", str(config.resolve()), "--run", str(run.resolve())]
     command += ["--continue", *(["--data", lasting_name(data)] if data else []), *(["--download"] if download else [])]

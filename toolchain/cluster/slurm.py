@@ -16,6 +16,7 @@ from toolchain.errors import AoiError
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "timeout", "node failed", "unknown"]
 ACTIVE: tuple[State, ...] = ("waiting", "running")
+"""Somebody works on it, or will."""
 
 # Slurm's states (squeue(1), "JOB STATE CODES") in our words.
 _STATES: dict[str, State] = {
@@ -73,7 +74,8 @@ def missing() -> str | None:
         return f"Slurm's {absent[0]} is not installed here; run this on a login host of the cluster"
     answer = _ask("scontrol", "ping")
     if answer.returncode or "UP" not in answer.stdout:
-        return f"Slurm's controller does not answer: {(answer.stdout + answer.stderr).strip() or 'no reply'}"
+        said = (answer.stdout + answer.stderr).strip().splitlines()
+        return f"Slurm's controller does not answer: {said[-1].strip() if said else 'no reply'}"
     return None
 
 
@@ -84,6 +86,32 @@ def partitions() -> dict[str, str]:
     return dict(pairs) if answer.returncode == 0 else {}
 
 
+def refuses(partition: str | None, minutes: int) -> str | None:
+    """Why a job of so many minutes would never run there; None where it would. ``None``: the cluster's own default."""
+    known = partitions()
+    if partition is None:
+        return None
+    if partition not in known:
+        return f"--partition {partition}: this cluster has {', '.join(known) or 'none'}"
+    most = _minutes(known[partition])
+    if most is not None and minutes > most:
+        return f"{minutes} minutes: partition {partition} ends jobs after {most:g}; ask for less, the job then goes on"
+    return None
+
+
+def _minutes(limit: str) -> float | None:
+    """``infinite``, ``2:00``, ``1:00:00``, ``1-00:00:00`` → minutes, None for no limit."""
+    days, _, clock = limit.rpartition("-")
+    try:
+        parts = [int(part) for part in clock.split(":")]
+        seconds = 0
+        for part in parts:
+            seconds = 60 * seconds + part
+        return (86400 * int(days or 0) + seconds) / 60
+    except ValueError:
+        return None
+
+
 def submit(call: Any, arguments: Sequence[tuple[Any, ...]], folder: Path, name: str, wants: Resources) -> list[str]:
     """One job of an array for each of ``arguments``; ``call``: picklable, requeued if it has ``checkpoint``.
 
@@ -91,12 +119,9 @@ def submit(call: Any, arguments: Sequence[tuple[Any, ...]], folder: Path, name: 
     """
     import submitit
 
-    reason = missing()
+    reason = missing() or refuses(wants.partition, wants.minutes)
     if reason:
         raise ClusterError(reason)
-    known = partitions()
-    if wants.partition is not None and wants.partition not in known:
-        raise ClusterError(f"--partition {wants.partition}: this cluster has {', '.join(known) or 'none'}")
     executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=wants.requeues)
     extra = {"comment": wants.comment} if wants.comment else {}
     executor.update_parameters(

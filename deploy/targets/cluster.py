@@ -1,0 +1,124 @@
+"""Target ``slurm``: the work as jobs of a cluster, here or behind a login host."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from deploy.boards import load_board
+from deploy.jobs import queue
+from deploy.jobs.folder import JobFolder, JobPlan
+from deploy.jobs.registry import new_id, register
+from deploy.jobs.remote import remote
+from deploy.targets import OnNode, Outcome, Work
+from toolchain.cluster import slurm
+from toolchain.errors import DataError
+from toolchain.netx.metadata import CutoffPolicy
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_START_S = 45.0  # for a job to start Python and compile the network
+_STEP_S = 2e-3  # of a Lava step in the simulator, generously
+MOST_CHUNKS = 1000  # jobs of an array that clusters take by default
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """How a job is submitted."""
+
+    on_node: OnNode = "loihi"
+    board: str | None = None
+    partition: str | None = None
+    minutes: int = 2
+    chunk: int | None = None  # samples of a job; None: as many as should fit the time limit
+    at_once: int = 16
+    login: str | None = None
+    aoi: str = "aoi"  # the command on the login host
+
+
+class Cluster:
+    """Slurm's jobs: what is decided stays, whatever happens to them or to this process."""
+
+    def __init__(self, options: JobOptions, place: Path) -> None:
+        """``place``: the folder in which job folders are made."""
+        self.options = options
+        self._place = place
+        self.folder: JobFolder | None = None
+
+    def prepare(self, work: Work) -> None:
+        """Makes the job's folder and submits it; leaves nothing where that fails.
+
+        Raises DataError, WriteError, ClusterError.
+        """
+        options = self.options
+        board = load_board(options.board) if options.board else None
+        partition = options.partition or (board.partition if board else None)
+        if options.login is None:
+            reason = slurm.missing() or slurm.refuses(partition, options.minutes)
+            if reason:
+                raise slurm.ClusterError(reason)
+        size = options.chunk or chunk_size(work.steps, options.minutes)
+        count = len(work.spikes)
+        if -(-count // size) > MOST_CHUNKS:
+            raise DataError(
+                f"{count} samples in chunks of {size}: {-(-count // size)} jobs, at most {MOST_CHUNKS}; "
+                "give a longer --time or a larger --chunk"
+            )
+        rule = work.rule
+        policy = None
+        if rule is not None:
+            policy = CutoffPolicy(rule=rule.name, threshold=rule.threshold, scale=rule.scale, params=rule.params())
+        plan = JobPlan(
+            id=new_id(),
+            created=time.time(),
+            network=str(work.network.path.resolve()),
+            split=work.split,
+            readout=work.readout,
+            policy=policy,
+            model=work.model,
+            on_node=options.on_node,
+            board=options.board,
+            partition=partition,
+            minutes=options.minutes,
+            at_once=options.at_once,
+            chunks=tuple((low, min(low + size, count)) for low in range(0, count, size)),
+        )
+        there = remote(options.login, plan.id, options.aoi) if options.login else None
+        self.folder = folder = JobFolder(self._place / plan.id)
+        try:
+            folder.create(plan, work)
+            if there is not None:
+                there.push(folder)
+            queue.submit(folder)
+            register(folder, plan.id)
+        except BaseException:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            raise
+
+    def run(self) -> Iterator[Outcome]:
+        """Waits for the jobs. Raises DeployError where they ended before all is decided."""
+        assert self.folder is not None, "prepare() comes first"
+        yield from queue.follow(self.folder)
+
+    def collect(self) -> list[Outcome]:
+        assert self.folder is not None, "prepare() comes first"
+        return queue.fetch(self.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass  # the jobs go on
+
+
+def chunk_size(steps: int, minutes: int) -> int:
+    """Samples that a job should get done in its time; one that does not goes on in its next turn."""
+    return max(1, int(max(10.0, 60.0 * minutes - _START_S) / (steps * _STEP_S)))
