@@ -2,6 +2,8 @@
 PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python -m
+# A worker a core; what the tests of a file share is made once.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: setup demo test test-slow check bench clean
 .DEFAULT_GOAL := setup
@@ -21,10 +23,10 @@ demo: setup
 	.venv/bin/aoi demo
 
 test: setup
-	$(RUN) pytest -m 'not slow'
+	$(RUN) pytest -m 'not slow' $(PARALLEL)
 
 test-slow: setup
-	$(RUN) pytest -m slow
+	$(RUN) pytest -m slow $(PARALLEL)
 
 check: setup
 	$(RUN) ruff check .

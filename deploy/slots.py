@@ -2,7 +2,9 @@
 
 The neurons clear themselves every ``slot`` steps (lava-dl's ``reset_interval``), a power of two on Loihi, at least
 T + L. A decision still comes as soon as the rule allows it, but the slot runs on to its end: ``steps_executed`` is the
-slot. Only what spikes in flight at a slot's end is not cleared; T + L steps of silence behind the input are the margin.
+slot. Each block clears itself a step after the one before, so that what a block sends last is the last that the next
+one takes into its old state: nothing is in flight between samples. Delays and loops would keep something, and are
+refused.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from typing import Any
 from deploy.lava_api import Loihi2SimCfg
 from deploy.networks import LavaNetwork, Model, stock_network
 from deploy.session import LavaSession, Source
-from toolchain.errors import DeployError
+from toolchain.errors import DeployError, NetXError
+from toolchain.netx import read_network
 
 
 class SlotSession(LavaSession):
@@ -27,6 +30,12 @@ class SlotSession(LavaSession):
             raise DeployError(
                 f"{self.path}: read through a voltage, which a chip does not send; train with readout: spikes"
             )
+        for layer in read_network(self.path, input_shape=how[3], input_block=how[4]).description.layers:
+            if getattr(layer, "delay", None) is not None or getattr(layer, "weight_rec", None) is not None:
+                raise NetXError(
+                    f"{self.path}: layer {layer.name} has delays or a loop, which keep spikes in flight when a chip "
+                    "clears its neurons: the next sample would not start from nothing; use --target sim"
+                )
         # The interval has to be known before the network is built, and L after it: a first look costs little.
         latency = stock_network(*how).latency
         return stock_network(*how, reset_interval=slot_of(self.steps, latency))

@@ -131,7 +131,7 @@ SlurmctldHost={_host()}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
 SlurmctldPort={controller}
 SlurmdPort={node}
 StateSaveLocation={folder}/state

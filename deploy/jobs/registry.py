@@ -38,7 +38,7 @@ def registered() -> dict[str, JobFolder]:
 
 def find(name: str) -> JobFolder:
     """The job of an id, the beginning of one, ``last``, or a folder. Raises DataError."""
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         folder = JobFolder(Path(name))
         _ = folder.plan  # raises where it is none
         return folder

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from toolchain.netx import Conv, Cuba, Dense, NetworkDescription, NetworkFile
 
@@ -47,8 +50,15 @@ def spikes(file: NetworkFile, samples: int, steps: int, seed: int = 0) -> np.nda
 
 
 def segments() -> set[str]:
-    """Names of the shared memory and semaphores of multiprocessing that exist on this machine."""
-    return {file.name for file in Path("/dev/shm").iterdir() if file.name.startswith(("psm_", "sem."))}
+    """Names of multiprocessing's shared memory and semaphores, but for those that others, such as tests that run beside
+    these, have in use."""
+    found = {file.name for file in Path("/dev/shm").iterdir() if file.name.startswith(("psm_", "sem."))}
+    ours = {process.pid for process in psutil.Process().children(recursive=True)} | {os.getpid()}
+    for pid in set(psutil.pids()) - ours if found else ():
+        with contextlib.suppress(OSError):
+            maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+            found -= {line.rpartition("/dev/shm/")[2].removesuffix(" (deleted)") for line in maps.splitlines()}
+    return found
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:

@@ -1,22 +1,55 @@
+"""Targets in this process, and what is said where one is missing."""
+
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from deploy.targets import find_target
+from deploy.targets import Work, check_target, open_session
+from deploy.targets.in_process import InProcess
 from tests.deploy.lava_networks import Make, spikes
-from toolchain.errors import AoiError
+from toolchain.cutoff.rule import decide, make_rule
+from toolchain.engine import Engine
+from toolchain.errors import AoiError, DataError
+from toolchain.events.spikes import SpikeData, pack
+from toolchain.netx import NetworkFile
 
 
-def test_the_simulator_is_a_target(make: Make) -> None:
-    file = make("dense")
-    open_session = find_target("sim")
-    with open_session(
-        file.path, steps=5, readout="spikes", rule=None, skip_layers=0, input_shape=None, model="fused", timeout_s=30
-    ) as session:
-        assert [r.decision_step for r in session.run(spikes(file, 2, 5))] == [5, 5]
+def work_of(file: NetworkFile, samples: int, steps: int) -> Work:
+    given = spikes(file, samples, steps)
+    shape = file.description.input_shape
+    data = SpikeData(
+        ids=tuple(map(str, range(samples))),
+        labels=np.zeros(samples, np.int64),
+        classes=tuple(map(str, range(10))),
+        fingerprints=np.arange(samples, dtype=np.uint64),
+        shape=(*((1,) * (3 - len(shape))), *shape, steps),  # type: ignore[arg-type]
+        packed=np.stack([pack(each) for each in given]),
+        rows=np.arange(samples),
+    )
+    return Work(file, data, "spikes", make_rule("confidence", 0.7, 0.3), "fused")
 
 
-@pytest.mark.parametrize(("name", "words"), [("loihi", "not available yet"), ("nowhere", "unknown")])
-def test_other_targets_say_so(name: str, words: str) -> None:
-    with pytest.raises(AoiError, match=f"{name}.*{words}.*sim"):
-        find_target(name)
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_prepare_run_collect(make: Make, kind: str) -> None:
+    work = work_of(make(kind), 6, 20)
+    with InProcess("sim") as place:
+        place.prepare(work)
+        seen = list(place.run())
+        assert place.collect() == seen
+    samples = np.stack([work.sample(index) for index in range(6)])
+    expected = decide(work.rule, Engine(work.network.description).run(samples, readout="spikes").scores)
+    assert [outcome.decision_step for outcome in seen] == expected.step.tolist()
+    assert [outcome.prediction for outcome in seen] == expected.prediction.tolist()
+
+
+def test_no_such_target() -> None:
+    with pytest.raises(DataError, match=r"nowhere.*sim, loihi, slurm"):
+        check_target("nowhere")
+
+
+def test_a_board_without_the_extension_says_what_is_missing(make: Make) -> None:
+    work = work_of(make("dense"), 1, 5)
+    with pytest.raises(AoiError, match=r"lava-loihi extension is not installed.*aoi doctor.*--target sim") as raised:
+        open_session("loihi", work, board="oheogulch")
+    assert raised.value.exit_code == 2

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 
-import numba
 import pytest
 import torch
 
 from models.blocks import LayerActivity
 from models.network import AnytimeNetwork
 from models.spec import ConvSpec, DenseSpec, NetworkSpec
-from toolchain.training.augment import AugmentConfig, augment
 from toolchain.training.regularisers.base import Hidden, build
 from toolchain.training.regularisers.config import RegulariserConfig
 from toolchain.training.regularisers.str_factor import spatial_temporal_factor, target_over_time
@@ -189,47 +186,3 @@ def test_gradient_of_the_sums_is_that_of_autograd() -> None:
         torch.allclose(a, b, rtol=1e-4, atol=1e-4 * float(b.abs().max())) for a, b in zip(ours, torchs, strict=True)
     )
     assert float(torchs[0].abs().sum()) > 0
-
-
-@pytest.mark.slow
-def test_str_costs_at_most_a_tenth_of_a_training_step() -> None:
-    threads = numba.get_num_threads(), torch.get_num_threads()
-    numba.set_num_threads(1)  # as training does: threads that wait for work count as processor time
-    torch.set_num_threads(1)
-    try:
-        plain, treated = _seconds_of_a_step()
-    finally:
-        numba.set_num_threads(threads[0])
-        torch.set_num_threads(threads[1])
-    assert treated <= 1.1 * plain
-
-
-def _seconds_of_a_step() -> tuple[float, float]:
-    """Without STR and with it, the quickest of several."""
-    layers = tuple(
-        ConvSpec(channels=c, kernel=k, stride=2, padding=k // 2, weight_scale=2) for c, k in ((24, 5), (48, 3), (64, 3))
-    )
-    net = AnytimeNetwork.from_spec(NetworkSpec(layers=layers, readout="voltage"), (2, 34, 34), 10)
-    x = (torch.rand(16, 2, 34, 34, 30) < 0.04).float()
-    regulariser = build(RegulariserConfig(name="str"))
-    assert regulariser is not None
-    right = torch.ones(16, 30, dtype=torch.bool)
-
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-4)
-    generator = torch.Generator().manual_seed(0)
-
-    def step(with_str: bool) -> float:
-        start = time.process_time()
-        response = net(augment(x, AugmentConfig(shift=3, rotate=15), generator))
-        loss = response.scores.square().mean()
-        if with_str:
-            hidden = [Hidden(a, b.threshold) for a, b in zip(response.layers, net.blocks, strict=True)][:-1]
-            loss = loss + regulariser(hidden, right, 0)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        return time.process_time() - start
-
-    step(True)
-    pairs = [(step(False), step(True)) for _ in range(12)]
-    return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)

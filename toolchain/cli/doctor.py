@@ -61,14 +61,17 @@ def _python() -> Finding:
 
 
 def _cache() -> Finding:
-    import os
+    from tempfile import TemporaryFile
 
     from toolchain.events.spikes import cache_folder
 
     folder = cache_folder()
-    above = next(each for each in (folder, *folder.parents) if each.exists())
-    if os.access(above, os.W_OK):
-        return Finding("cache", "ok", str(folder), needed=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return Finding("cache", "ok", str(folder), needed=True)
+    except OSError:
+        pass
     return Finding(
         "cache", "broken", str(folder), "cannot be written; set AOI_CACHE_DIR to another folder", needed=True
     )
