@@ -282,6 +282,7 @@ def _summary(plan: StudyConfig, folders: Sequence[CellFolder], root: Path) -> di
             if cell.experiment == name and result is not None
         }
         experiments[name] = compare_arms(done, list(plan.arms), plan.references)
+        _add_pooled(experiments[name], [folder for folder in folders if folder.cell.experiment == name], plan)
     summary = {
         "study": plan.name,
         "max_drop": plan.max_drop,
@@ -299,6 +300,35 @@ def _summary(plan: StudyConfig, folders: Sequence[CellFolder], root: Path) -> di
         summary["picture"] = str(picture)
         write_atomically(root / "summary.json", json.dumps(summary, allow_nan=False).encode())
     return summary
+
+
+def _add_pooled(rows: list[dict[str, Any]], folders: Sequence[CellFolder], plan: StudyConfig) -> None:
+    """Over the recordings of all seeds that every arm of a comparison has: ``pooled`` of rows and of differences."""
+    import numpy as np
+
+    from toolchain.evaluation.pooled import Judged, against, own, pool
+
+    judged: dict[tuple[str, int], Judged] = {}
+    for folder in folders:
+        result = folder.result()
+        if result is not None and folder.scores_file.is_file():
+            with np.load(folder.scores_file, allow_pickle=False) as held:
+                judged[folder.cell.arm, folder.cell.seed] = Judged(held["scores"], held["labels"], result["scale"])
+
+    def pooled(arm: str, seeds: Sequence[int]) -> Any:
+        return pool({seed: judged[arm, seed] for seed in seeds})
+
+    for row in rows:
+        seeds = [seed for seed in row["seeds"] if (row["arm"], seed) in judged]
+        if not seeds:
+            continue
+        mine = pooled(row["arm"], seeds)
+        row["pooled"] = own(mine, plan.max_drop)
+        for reference, found in row["against"].items():
+            shared = [seed for seed in seeds if (reference, seed) in judged]
+            if shared:
+                arm = mine if shared == seeds else pooled(row["arm"], shared)
+                found["pooled"] = against(arm, pooled(reference, shared), plan.max_drop)
 
 
 def _show(summary: dict[str, Any]) -> None:
@@ -320,6 +350,20 @@ def _show(summary: dict[str, Any]) -> None:
             ],
         )
         pairs = [(row["arm"], reference, each) for row in rows for reference, each in row["against"].items()]
+        together = [(arm, reference, each["pooled"]) for arm, reference, each in pairs if "pooled" in each]
+        if together:
+            print_table(
+                f"{name}: recordings of all seeds together, steps at equal accuracy (the lower peak less the drop)",
+                ["arm against", "steps", "the other's", "share", "accuracy at T", "at the peak"],
+                [
+                    [
+                        f"{arm} against {reference}",
+                        *(_mean(each[key], 2) for key in ("steps", "reference_steps", "share")),
+                        *(_mean(each[key], 4, "+") for key in ("accuracy", "peak")),
+                    ]
+                    for arm, reference, each in together
+                ],
+            )
         if pairs:
             print_table(
                 f"{name}: differences, paired by seed",

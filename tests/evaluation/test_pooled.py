@@ -1,0 +1,41 @@
+"""Arms pooled over seeds, on score streams whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from toolchain.evaluation.pooled import Judged, against, own, pool
+
+
+def late(step: int, samples: int = 80, wrong: int = 4, steps: int = 12) -> Judged:
+    """Right and sure from ``step`` on, but for some that are wrong throughout."""
+    scores = np.zeros((samples, 2, steps), np.int64)
+    scores[wrong:, 1, step - 1 :] = 40
+    scores[:wrong, 0] = 1
+    return Judged(scores, np.ones(samples, np.int64), 0.2)
+
+
+def test_a_network_that_knows_earlier_needs_the_share_of_steps() -> None:
+    early, slow = (pool({0: late(step), 1: late(step)}, 200) for step in (3, 6))
+    found = against(early, slow, 0.01)
+    # All that are right stop when they know; the 4 that stay wrong cost nothing when they stop at once.
+    assert found["steps"]["mean"] == pytest.approx((76 * 3 + 4) / 80)
+    assert found["reference_steps"]["mean"] == pytest.approx((76 * 6 + 4) / 80)
+    assert found["share"]["low"] is not None
+    assert found["share"]["low"] <= found["share"]["mean"] <= found["share"]["high"] < 1  # type: ignore[operator]
+    assert found["accuracy"] == {"mean": 0.0, "low": 0.0, "high": 0.0}  # paired: the same recordings are wrong
+
+
+def test_a_network_that_never_gets_there_takes_all_steps() -> None:
+    good, bad = (pool({0: late(3, wrong=wrong)}, 50) for wrong in (2, 40))
+    assert good.steps_for(np.full(51, 0.97))[0] < 4
+    assert bad.steps_for(np.full(51, 0.97))[0] == 12
+    assert own(bad, 0.005)["full_accuracy"]["mean"] == pytest.approx(0.5)
+    # Compared at what both reach.
+    assert against(good, bad, 0.005)["steps"]["mean"] < 4
+
+
+def test_seeds_count_alike_whatever_their_number_of_recordings() -> None:
+    both = pool({0: late(3, samples=20, wrong=0), 1: late(3, samples=200, wrong=100)}, 20)
+    assert both.at[0, -1] == pytest.approx(0.75)
