@@ -46,10 +46,17 @@ class Cluster:
     """Slurm's jobs: what is decided stays, whatever happens to them or to this process."""
 
     def __init__(self, options: JobOptions, place: Path) -> None:
-        """``place``: the folder in which job folders are made."""
+        """``place``: the folder in which job folders are made. Raises DataError, ClusterError for what cannot run."""
         self.options = options
         self._place = place
         self.folder: JobFolder | None = None
+        board = load_board(options.board) if options.board else None
+        self._partition = options.partition or (board.partition if board else None)
+        self._id = new_id()
+        self._remote = remote(options.login, self._id, options.aoi) if options.login else None
+        reason = None if self._remote else slurm.missing() or slurm.refuses(self._partition, options.minutes)
+        if reason:
+            raise slurm.ClusterError(f"--target slurm: {reason}; --target sim runs in this process")
 
     def prepare(self, work: Work) -> None:
         """Makes the job's folder and submits it; leaves nothing where that fails.
@@ -57,12 +64,6 @@ class Cluster:
         Raises DataError, WriteError, ClusterError.
         """
         options = self.options
-        board = load_board(options.board) if options.board else None
-        partition = options.partition or (board.partition if board else None)
-        if options.login is None:
-            reason = slurm.missing() or slurm.refuses(partition, options.minutes)
-            if reason:
-                raise slurm.ClusterError(reason)
         size = options.chunk or chunk_size(work.steps, options.minutes)
         count = len(work.spikes)
         if -(-count // size) > MOST_CHUNKS:
@@ -75,7 +76,7 @@ class Cluster:
         if rule is not None:
             policy = CutoffPolicy(rule=rule.name, threshold=rule.threshold, scale=rule.scale, params=rule.params())
         plan = JobPlan(
-            id=new_id(),
+            id=self._id,
             created=time.time(),
             network=str(work.network.path.resolve()),
             split=work.split,
@@ -84,17 +85,16 @@ class Cluster:
             model=work.model,
             on_node=options.on_node,
             board=options.board,
-            partition=partition,
+            partition=self._partition,
             minutes=options.minutes,
             at_once=options.at_once,
             chunks=tuple((low, min(low + size, count)) for low in range(0, count, size)),
         )
-        there = remote(options.login, plan.id, options.aoi) if options.login else None
         self.folder = folder = JobFolder(self._place / plan.id)
         try:
             folder.create(plan, work)
-            if there is not None:
-                there.push(folder)
+            if self._remote is not None:
+                self._remote.push(folder)
             queue.submit(folder)
             register(folder, plan.id)
         except BaseException:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from deploy.targets import Outcome, Target, Work
-    from deploy.targets.cluster import JobOptions
+    from deploy.targets.cluster import Cluster
     from toolchain.cutoff.rule import Rule
     from toolchain.events.spikes import SpikeData
     from toolchain.netx.read import NetworkFile
@@ -98,6 +98,12 @@ def command(
     node = next((each for each in get_args(OnNode) if each == on_node), None)
     if node is None:
         raise DataError(f"--on-node {on_node}: choose one of {', '.join(get_args(OnNode))}")
+    jobs = None
+    if target == "slurm":
+        from deploy.targets.cluster import Cluster, JobOptions
+
+        options = JobOptions(node, board, partition, time, chunk, at_once, login, aoi)
+        jobs = Cluster(options, net.parent / "jobs")
     network = read_network(net)
     if board is not None:
         check_board(network, board, refuse=target == "loihi" or (target == "slurm" and node == "loihi"))
@@ -106,14 +112,11 @@ def command(
     folder = results_folder(out or net.parent / "deploy")
     work = Work(network, spikes, readout_of(network), chosen, how, split)
     every_step = accuracy_at(scores_of(network, spikes, "all steps, on the engine"), spikes.labels)
-    if target == "slurm":
-        from deploy.targets.cluster import JobOptions
-
-        options = JobOptions(node, board, partition, time, chunk, at_once, login, aoi)
-        place = as_jobs(work, options, net.parent / "jobs", detach=detach)
-        if place is None:
+    if jobs is not None:
+        found = as_jobs(work, jobs, detach=detach)
+        if found is None:
             return
-        outcomes, wall_s, about = place
+        outcomes, wall_s, about = found
     else:
         outcomes, wall_s, about = here(work, target, board, host)
     summary = summarise(outcomes, wall_s, spikes, chosen, every_step, folder)
@@ -158,15 +161,11 @@ def here(work: Work, target: Any, board: str | None, host: str | None) -> tuple[
         return place.collect(), time.perf_counter() - begin, {"build_s": place.build_s}
 
 
-def as_jobs(
-    work: Work, options: JobOptions, folder: Path, *, detach: bool
-) -> tuple[list[Outcome], float, dict[str, Any]] | None:
+def as_jobs(work: Work, jobs: Cluster, *, detach: bool) -> tuple[list[Outcome], float, dict[str, Any]] | None:
     """Runs the work as jobs; None where nobody waits for them."""
     import time
 
-    from deploy.targets.cluster import Cluster
-
-    with Cluster(options, folder) as place:
+    with jobs as place:
         place.prepare(work)
         assert place.folder is not None
         job = place.folder.plan.id
@@ -180,7 +179,7 @@ def as_jobs(
         except KeyboardInterrupt:
             say(f"detached; the job goes on: 'aoi jobs attach {job}' comes back, 'aoi jobs cancel {job}' ends it")
             raise
-        return place.collect(), time.perf_counter() - begin, {"job": job, "on_node": options.on_node}
+        return place.collect(), time.perf_counter() - begin, {"job": job, "on_node": place.options.on_node}
 
 
 def follow(place: Target, work: Work) -> None:
