@@ -480,8 +480,8 @@ class _Worker:
         inverted = bool(self._inverts and 2 * each.sum() > spikes.size)
         first = np.zeros(samples * steps + 1, np.int64)
         np.cumsum(inputs - each if inverted else each, out=first[1:])
-        if first[-1] > self._at.size:
-            self._at = np.empty(first[-1] * 5 // 4, np.int32)
+        if first[-1] + kernels.SLACK > self._at.size:
+            self._at = np.empty(first[-1] * 5 // 4 + kernels.SLACK, np.int32)
         kernels.find_events(words, steps, inverted, self.engine._order, self._at, first)
         self._source = kernels.Events(self._at, _NO_VALUES, first, inverted, NO_BYTES)
 
@@ -554,7 +554,8 @@ class _Steps:
         samples, inputs = state.samples, prod(engine.description.input_shape)
         own, none = np.arange(samples), np.zeros(samples, np.int64)
         first = np.zeros(samples + 1, np.int64)
-        self.source = kernels.Events(np.empty(samples * inputs, np.int32), _NO_VALUES, first, False, NO_BYTES)
+        at = np.empty(samples * inputs + kernels.SLACK, np.int32)
+        self.source = kernels.Events(at, _NO_VALUES, first, False, NO_BYTES)
         self.outs = [plan.events(samples) for plan in engine.plans]
         self.rows = [
             kernels.Rows(own, own, none, lead, n > 0 or not engine._order.size) for n, lead in enumerate(engine._leads)
