@@ -467,8 +467,9 @@ class _Worker:
             padded = np.zeros((samples, inputs, -(-steps // 8) * 8), np.uint8)
             padded[..., :steps] = spikes.reshape(samples, inputs, steps)
         words = padded.view(np.uint64)
-        counts = np.empty((samples, padded.shape[-1]), np.int64)
-        kernels.count_events(words, counts)
+        counts = np.zeros((samples, padded.shape[-1]), np.int64)
+        bits = np.empty((samples, -(-inputs // 8), words.shape[-1]), np.uint64)
+        kernels.mark_events(words, bits, counts)
         each = counts[:, :steps]
         first_plan = self.engine.plans[0]
         if first_plan.matrix and len(each) * steps >= FEW_ROWS and each.sum() >= first_plan.busy * spikes.size:
@@ -482,7 +483,7 @@ class _Worker:
         np.cumsum(inputs - each if inverted else each, out=first[1:])
         if first[-1] + kernels.SLACK > self._at.size:
             self._at = np.empty(first[-1] * 5 // 4 + kernels.SLACK, np.int32)
-        kernels.find_events(words, steps, inverted, self.engine._order, self._at, first)
+        kernels.find_events(bits.view(np.uint8), inverted, inputs, self.engine._order, self._at, first)
         self._source = kernels.Events(self._at, _NO_VALUES, first, inverted, NO_BYTES)
 
     def steps_of(self, state: State, readout: Readout) -> _Steps:

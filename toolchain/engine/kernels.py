@@ -207,44 +207,49 @@ def _marks(word: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def count_events(words: np.ndarray, counts: np.ndarray) -> None:
-    """``words`` uint64 (samples, inputs, w): bytes of timesteps, any but 0 a spike. Fills ``counts`` int64 (samples,
-    8 * w): spikes in each step."""
+def mark_events(words: np.ndarray, bits: np.ndarray, counts: np.ndarray) -> None:
+    """``words`` uint64 (samples, inputs, w): bytes of timesteps, any but 0 a spike.
+
+    Fills ``bits`` uint64 (samples, ceil(inputs / 8), w): a byte a step, with a bit for each of eight inputs. Adds the
+    spikes of each step to ``counts`` int64 (samples, 8 * w).
+    """
     samples, inputs, width = words.shape
     lanes = np.empty(width, np.uint64)  # a count a byte
     for n in range(samples):
-        counts[n] = 0
-        for begin in range(0, inputs, 255):
+        for begin in range(0, inputs, 248):
             lanes[:] = 0
-            for i in range(begin, min(begin + 255, inputs)):
+            for i in range(begin, min(begin + 248, inputs), 8):
                 for w in range(width):
-                    lanes[w] += _marks(words[n, i, w]) >> np.uint64(7)
+                    count = found = np.uint64(0)
+                    for bit in range(min(8, inputs - i)):
+                        marks = _marks(words[n, i + bit, w]) >> np.uint64(7)
+                        count += marks
+                        found |= marks << np.uint64(bit)
+                    lanes[w] += count
+                    bits[n, i >> 3, w] = found
             for w in range(width):
                 for byte in range(8):
                     counts[n, 8 * w + byte] += np.int64((lanes[w] >> np.uint64(8 * byte)) & np.uint64(255))
 
 
 @njit(cache=True, nogil=True)
-def find_events(words: np.ndarray, steps: int, inverted: bool, order: np.ndarray, at: np.ndarray, first: Any) -> None:
-    """Lists the spikes of samples by sample and step.
+def find_events(bits: np.ndarray, inverted: bool, inputs: int, order: np.ndarray, at: np.ndarray, first: Any) -> None:
+    """Lists spikes by sample and step.
 
-    ``words`` as of :func:`count_events`; ``steps``: how many of the bytes count. ``inverted``: lists what is silent
+    ``bits`` uint8 (samples, ceil(inputs / 8), steps or more) of :func:`mark_events`. ``inverted``: lists what is silent
     instead. ``order`` int32 (inputs,): new index of each input, or empty. ``first`` of :class:`Events` is given, rows
     being samples * steps; fills ``at``.
     """
-    samples, inputs, width = words.shape
-    bits = np.empty((-(-inputs // 8), width), np.uint64)  # a byte a step: of eight inputs
-    bytes_ = bits.view(np.uint8)
-    flip = ~_BYTES if inverted else np.uint64(0)
+    samples, eights, _ = bits.shape
+    steps = (first.size - 1) // samples
+    flip = 255 if inverted else 0
+    last = flip >> (8 * eights - inputs)
     for n in range(samples):
-        bits[:] = 0
-        for i in range(inputs):
-            for w in range(width):
-                bits[i >> 3, w] |= (_marks(words[n, i, w]) ^ flip) >> np.uint64(7 - (i & 7))
         for step in range(steps):
             k = first[n * steps + step]
-            for eight in range(len(bits)):
-                k = _list_eight(at, k, bytes_[eight, step], 8 * eight)
+            for i in range(eights - 1):
+                k = _list_eight(at, k, bits[n, i, step] ^ flip, 8 * i)
+            _list_eight(at, k, bits[n, eights - 1, step] ^ last, 8 * eights - 8)
     _reorder(at, order, first[-1])
 
 
@@ -325,7 +330,7 @@ def _swap(low: Any, high: Any, bits: int, mask: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def turn_spikes(words: np.ndarray, steps: int, sent: np.ndarray) -> None:
-    """``words`` as of :func:`count_events` → ``sent`` uint64 (samples * steps.., columns): bytes of 0 and 1, a row a
+    """``words`` as of :func:`mark_events` → ``sent`` uint64 (samples * steps.., columns): bytes of 0 and 1, a row a
     sample and step, a byte an input. Eight by eight bytes are turned at a time."""
     samples, inputs, width = words.shape
     b4, b2, b1 = np.uint64(0x00000000FFFFFFFF), np.uint64(0x0000FFFF0000FFFF), np.uint64(0x00FF00FF00FF00FF)
@@ -510,19 +515,12 @@ def _add_rows(a: Any, i: int, weight: Any, panels: Any, at: Any, low: int, high:
 
 @njit
 def _count(fan_out: Any, at: Any, low: int, high: int) -> int:
-    """Sum of ``fan_out`` over ``at[low:high]``, four at a time: sums that do not wait for one another."""
-    c0 = c1 = c2 = c3 = np.int64(0)
-    k = low
-    while k + 4 <= high:
-        c0 += fan_out[np.uint32(at[k])]
-        c1 += fan_out[np.uint32(at[k + 1])]
-        c2 += fan_out[np.uint32(at[k + 2])]
-        c3 += fan_out[np.uint32(at[k + 3])]
-        k += 4
-    while k < high:
-        c0 += fan_out[np.uint32(at[k])]
-        k += 1
-    return c0 + c1 + c2 + c3
+    """Sum of ``fan_out`` over ``at[low:high]``; numbers without a sign need no look at whether they count from the
+    end."""
+    count = np.int64(0)
+    for k in range(np.uint64(low), np.uint64(high)):
+        count += fan_out[np.uint32(at[k])]
+    return count
 
 
 @njit
