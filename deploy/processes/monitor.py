@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from deploy.actor import SampleModel
 from deploy.feed import RESULT, MonitorSettings
 from deploy.lava_api import (
     CPU,
@@ -15,7 +16,6 @@ from deploy.lava_api import (
     LavaPyType,
     LoihiProtocol,
     PyInPort,
-    PyLoihiProcessModel,
     implements,
     requires,
     tag,
@@ -39,7 +39,7 @@ class CutoffMonitor(AbstractProcess):
 @implements(proc=CutoffMonitor, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class PyCutoffMonitorModel(PyLoihiProcessModel):
+class PyCutoffMonitorModel(SampleModel):
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
 
     def __init__(self, proc_params: Any) -> None:

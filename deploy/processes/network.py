@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deploy.actor import SampleModel
 from deploy.channel import wait_awake
 from deploy.lava_api import (
     CPU,
@@ -18,7 +19,6 @@ from deploy.lava_api import (
     LoihiProtocol,
     OutPort,
     PyInPort,
-    PyLoihiProcessModel,
     PyOutPort,
     implements,
     requires,
@@ -66,7 +66,7 @@ class PyStockNetworkModel(AbstractSubProcessModel):
 @implements(proc=SpikingNetwork, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fused")
-class PyFusedNetworkModel(PyLoihiProcessModel):
+class PyFusedNetworkModel(SampleModel):
     """The whole network in one process, on the engine: the same spikes in the same Lava steps as the stock graph.
 
     What the output layer sends in Lava step t depends on inputs up to step t - L. So it is sent first, the step is

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from deploy.actor import SampleModel
 from deploy.feed import SampleFeed
 from deploy.lava_api import (
     CPU,
@@ -13,7 +14,6 @@ from deploy.lava_api import (
     LavaPyType,
     LoihiProtocol,
     OutPort,
-    PyLoihiProcessModel,
     PyOutPort,
     implements,
     requires,
@@ -36,7 +36,7 @@ class EventSource(AbstractProcess):
 @implements(proc=EventSource, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class PyEventSourceModel(PyLoihiProcessModel):
+class PyEventSourceModel(SampleModel):
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
     def __init__(self, proc_params: Any) -> None:

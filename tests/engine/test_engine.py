@@ -149,7 +149,7 @@ def test_refuses_a_state_of_another_network(description, tmp_path):
 @pytest.mark.parametrize("outputs", [1, 11, 31, 32, 45, 64])
 @pytest.mark.parametrize("largest", [14, 62, 126, 254])
 def test_dense_sums_at_any_activity(rate, outputs, largest, networks):
-    """Rows summed in 8 bits where they are small enough, in 16 where not; silent ones subtracted where most spike."""
+    """Rows summed by fours in 8 bits where they are small enough; silent ones subtracted where most spike."""
     rng = networks.rng
     size = rng.integers(1, largest // 2 + 1, 90) * 2  # of each row's weights
     weight = (rng.integers(-1, 2, (outputs, 90)) * size).astype(np.int32)
@@ -157,6 +157,17 @@ def test_dense_sums_at_any_activity(rate, outputs, largest, networks):
     layer = Dense("d", weight, Cuba(1 << 17, 4096, 4096))
     spikes = (rng.random((3, 90, 8)) < rate).astype(np.uint8)
     trace = Engine(NetworkDescription((90,), (layer,))).run(spikes, keep=True).traces[0]
+    np.testing.assert_array_equal(trace.u, np.einsum("oi,nit->not", weight, spikes.astype(np.int64)) << 6)
+
+
+@pytest.mark.parametrize(("inputs", "largest"), [(700, 256), (2600, 60)])
+def test_dense_sums_of_more_rows_than_16_bits_hold(inputs, largest, networks):
+    """In a network wider than a panel; the first columns go as far as they can."""
+    weight = (networks.rng.integers(-largest // 2, largest // 2, (130, inputs)) * 2).astype(np.int32)
+    weight[0], weight[1] = -largest, largest - 2
+    layer = Dense("d", weight, Cuba(1 << 17, 4096, 4096))
+    spikes = (networks.rng.random((2, inputs, 8)) < 0.45).astype(np.uint8)
+    trace = Engine(NetworkDescription((inputs,), (layer,))).run(spikes, keep=True).traces[0]
     np.testing.assert_array_equal(trace.u, np.einsum("oi,nit->not", weight, spikes.astype(np.int64)) << 6)
 
 

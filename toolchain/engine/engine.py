@@ -467,8 +467,9 @@ class _Worker:
             padded = np.zeros((samples, inputs, -(-steps // 8) * 8), np.uint8)
             padded[..., :steps] = spikes.reshape(samples, inputs, steps)
         words = padded.view(np.uint64)
-        counts = np.empty((samples, padded.shape[-1]), np.int64)
-        kernels.count_events(words, counts)
+        counts = np.zeros((samples, padded.shape[-1]), np.int64)
+        bits = np.empty((samples, -(-inputs // 8), words.shape[-1]), np.uint64)
+        kernels.mark_events(words, bits, counts)
         each = counts[:, :steps]
         first_plan = self.engine.plans[0]
         if first_plan.matrix and len(each) * steps >= FEW_ROWS and each.sum() >= first_plan.busy * spikes.size:
@@ -480,9 +481,9 @@ class _Worker:
         inverted = bool(self._inverts and 2 * each.sum() > spikes.size)
         first = np.zeros(samples * steps + 1, np.int64)
         np.cumsum(inputs - each if inverted else each, out=first[1:])
-        if first[-1] > self._at.size:
-            self._at = np.empty(first[-1] * 5 // 4, np.int32)
-        kernels.find_events(words, steps, inverted, self.engine._order, self._at, first)
+        if first[-1] + kernels.SLACK > self._at.size:
+            self._at = np.empty(first[-1] * 5 // 4 + kernels.SLACK, np.int32)
+        kernels.find_events(bits.view(np.uint8), inverted, inputs, self.engine._order, self._at, first)
         self._source = kernels.Events(self._at, _NO_VALUES, first, inverted, NO_BYTES)
 
     def steps_of(self, state: State, readout: Readout) -> _Steps:
@@ -554,7 +555,8 @@ class _Steps:
         samples, inputs = state.samples, prod(engine.description.input_shape)
         own, none = np.arange(samples), np.zeros(samples, np.int64)
         first = np.zeros(samples + 1, np.int64)
-        self.source = kernels.Events(np.empty(samples * inputs, np.int32), _NO_VALUES, first, False, NO_BYTES)
+        at = np.empty(samples * inputs + kernels.SLACK, np.int32)
+        self.source = kernels.Events(at, _NO_VALUES, first, False, NO_BYTES)
         self.outs = [plan.events(samples) for plan in engine.plans]
         self.rows = [
             kernels.Rows(own, own, none, lead, n > 0 or not engine._order.size) for n, lead in enumerate(engine._leads)

@@ -16,19 +16,25 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import intrinsic, overload
 
 _HALF = 1 << 23
 _MASK24 = (1 << 24) - 1
 _SMALL = 1 << 19  # states below need no 64 bits to decay: 2**19 * 4096 = 2**31
 _BYTES = np.uint64(0x7F7F7F7F7F7F7F7F)
+_BITS = (  # the places of the bits of each byte, a byte each
+    np.array([[*np.flatnonzero(byte >> np.arange(8) & 1), *[0] * 8][:8] for byte in range(256)], np.uint8)
+    .view(np.uint64)
+    .ravel()
+)
+COLUMNS = 64  # of a panel: a spike adds a cache line
+SLACK = 8  # items that a list of events has room for behind its end
 
 
 class Events(NamedTuple):
     """Row r holds ``at[first[r]:first[r + 1]]``."""
 
-    at: np.ndarray  # int32; ascending within a row, but for the input of a convolution
+    at: np.ndarray  # int32, SLACK more than needed; ascending within a row, but for the input of a convolution
     value: np.ndarray  # int32: messages of graded spikes; empty for spikes of 1
     first: np.ndarray  # int64 (rows + 1,)
     inverted: bool  # these are the neurons that did not spike: fewer, where most did
@@ -45,13 +51,21 @@ class Rows(NamedTuple):
     ascending: bool  # so are the indices within the rows of what the layer is fed
 
 
+class Panels(NamedTuple):
+    """Weights as spikes add them up: COLUMNS of all rows lie together, and stay in the innermost cache for steps."""
+
+    weight: np.ndarray  # int8 (ceil(out / COLUMNS), in, COLUMNS), each row a cache line; (0, 0, 0): no bytes, no spikes
+    fours: bool  # the sum of any four rows fits 8 bits
+
+
 class DenseSynapses(NamedTuple):
     weight: np.ndarray  # int8 or int16 (in, out)
-    most: np.ndarray  # int32 (in,): largest size of a weight in each row
+    panels: Panels
+    reach: int  # weights other than 0
     total: np.ndarray  # int32 (out,): sum of all rows
     delay: np.ndarray  # uint8 (in, out), (in, 1), or (0, 0) for none
     recurrent: np.ndarray  # as weight, (out, out), or (0, 0)
-    most_recurrent: np.ndarray  # int32 (out,) or (0,)
+    recurrent_panels: Panels
     fan_out: np.ndarray  # int64 (in,): weights other than 0
     fan_out_recurrent: np.ndarray  # int64 (out,) or (0,)
     lift: int  # bits by which Lava holds the weights shifted up: sums of graded spikes wrap at 32 - lift
@@ -140,8 +154,7 @@ class Scratch(NamedTuple):
     """Of one thread."""
 
     a: np.ndarray  # int16, int32 or int64 (rows, n or more): what reaches the layer in the next so many rows
-    fired: np.ndarray  # uint8, n rounded up to 8
-    fired_words: np.ndarray  # the same as uint64
+    fired: np.ndarray  # uint8 (1, n)
     listed: np.ndarray  # int32 (max(in, n),)
     gathered: np.ndarray  # uint8 (32, inputs) for a matrix, otherwise (0, 0)
 
@@ -168,6 +181,22 @@ def _each_of(parameter: Any, j: int) -> Any:
     return lambda parameter, j: np.int32(parameter)
 
 
+_BYTE, _SHORT, _WORD = ir.IntType(8), ir.IntType(16), ir.IntType(64)
+
+
+def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: Any) -> Any:
+    """Pointer of type ``to`` to an item of a flat array."""
+    start = builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+    return builder.bitcast(start, ir.PointerType(to))
+
+
+def _spread(builder: Any, number: Any, kind: Any) -> Any:
+    """A vector that holds one number in all places."""
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
+    return builder.shuffle_vector(first, first, zeros)
+
+
 # -- events -------------------------------------------------------------------------------------------------------
 
 
@@ -178,62 +207,117 @@ def _marks(word: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def count_events(words: np.ndarray, counts: np.ndarray) -> None:
-    """``words`` uint64 (samples, inputs, w): bytes of timesteps, any but 0 a spike. Fills ``counts`` int64 (samples,
-    8 * w): spikes in each step."""
+def mark_events(words: np.ndarray, bits: np.ndarray, counts: np.ndarray) -> None:
+    """``words`` uint64 (samples, inputs, w): bytes of timesteps, any but 0 a spike.
+
+    Fills ``bits`` uint64 (samples, ceil(inputs / 8), w): a byte a step, with a bit for each of eight inputs. Adds the
+    spikes of each step to ``counts`` int64 (samples, 8 * w).
+    """
     samples, inputs, width = words.shape
     lanes = np.empty(width, np.uint64)  # a count a byte
     for n in range(samples):
-        counts[n] = 0
-        for begin in range(0, inputs, 255):
+        for begin in range(0, inputs, 248):
             lanes[:] = 0
-            for i in range(begin, min(begin + 255, inputs)):
+            for i in range(begin, min(begin + 248, inputs), 8):
                 for w in range(width):
-                    lanes[w] += _marks(words[n, i, w]) >> np.uint64(7)
+                    count = found = np.uint64(0)
+                    for bit in range(min(8, inputs - i)):
+                        marks = _marks(words[n, i + bit, w]) >> np.uint64(7)
+                        count += marks
+                        found |= marks << np.uint64(bit)
+                    lanes[w] += count
+                    bits[n, i >> 3, w] = found
             for w in range(width):
                 for byte in range(8):
                     counts[n, 8 * w + byte] += np.int64((lanes[w] >> np.uint64(8 * byte)) & np.uint64(255))
 
 
 @njit(cache=True, nogil=True)
-def find_events(words: np.ndarray, steps: int, inverted: bool, order: np.ndarray, at: np.ndarray, first: Any) -> None:
-    """Lists the spikes of samples by sample and step.
+def find_events(bits: np.ndarray, inverted: bool, inputs: int, order: np.ndarray, at: np.ndarray, first: Any) -> None:
+    """Lists spikes by sample and step.
 
-    ``words`` as of :func:`count_events`; ``steps``: how many of the bytes count. ``inverted``: lists what is silent
+    ``bits`` uint8 (samples, ceil(inputs / 8), steps or more) of :func:`mark_events`. ``inverted``: lists what is silent
     instead. ``order`` int32 (inputs,): new index of each input, or empty. ``first`` of :class:`Events` is given, rows
     being samples * steps; fills ``at``.
     """
-    samples, inputs, width = words.shape
-    fill = np.empty(8 * width, np.int64)
-    last = ~np.uint64(0) >> np.uint64(8 * (8 * width - steps))  # the bytes of the last word that count
+    samples, eights, _ = bits.shape
+    steps = (first.size - 1) // samples
+    flip = 255 if inverted else 0
+    last = flip >> (8 * eights - inputs)
     for n in range(samples):
-        fill[:steps] = first[n * steps : (n + 1) * steps]
-        for i in range(inputs):
-            index = order[i] if order.size else np.int32(i)
-            for w in range(width):
-                marks = _marks(words[n, i, w])
-                if inverted:
-                    marks = ~(marks | _BYTES)
-                    if w == width - 1:
-                        marks &= last
-                while marks:
-                    step = 8 * w + np.int64(trailing_zeros(marks) >> 3)
-                    marks &= marks - np.uint64(1)
-                    at[fill[step]] = index
-                    fill[step] += 1
+        for step in range(steps):
+            k = first[n * steps + step]
+            for i in range(eights - 1):
+                k = _list_eight(at, k, bits[n, i, step] ^ flip, 8 * i)
+            _list_eight(at, k, bits[n, eights - 1, step] ^ last, 8 * eights - 8)
+    _reorder(at, order, first[-1])
 
 
 @njit(cache=True, nogil=True)
 def list_spikes(spikes: np.ndarray, order: np.ndarray, at: np.ndarray, first: Any) -> None:
     """One step: ``spikes`` uint8 (samples, inputs), any but 0 a spike; ``order`` as of :func:`find_events`. Fills
     ``at`` and ``first``."""
-    k = 0
-    for n in range(spikes.shape[0]):
-        for i in range(spikes.shape[1]):
-            if spikes[n, i]:
-                at[k] = order[i] if order.size else np.int32(i)
-                k += 1
-        first[n + 1] = k
+    for n in range(len(spikes)):
+        first[n + 1] = _list_flags(spikes, n, at, first[n])
+    _reorder(at, order, first[-1])
+
+
+@njit
+def _reorder(at: Any, order: Any, end: int) -> None:
+    if order.size:
+        for k in range(end):
+            at[k] = order[at[k]]
+
+
+@njit
+def _list_flags(flags: Any, row: int, at: Any, k: int) -> int:
+    """Appends the places of the bytes of a row that are not 0 to ``at`` from ``k`` on; returns the new end."""
+    count = flags.shape[1]
+    whole = count // 32 * 32
+    for i in range(0, whole, 32):
+        bits = _marked(flags, row * count + i)
+        for byte in range(0, 32, 8):
+            k = _list_eight(at, k, (bits >> byte) & 255, i + byte)
+    for i in range(whole, count):
+        if flags[row, i]:
+            at[k] = np.int32(i)
+            k += 1
+    return k
+
+
+@njit
+def _list_eight(at: Any, k: int, byte: Any, base: int) -> int:
+    """Appends ``base`` + the places of the bits of ``byte``; writes eight items, however many of them count."""
+    return k + _store_eight(at, k, _BITS[byte], np.int32(base), byte)
+
+
+@intrinsic
+def _marked(context: Any, flags: Any, i: Any) -> Any:
+    """A bit for each of 32 bytes from ``i`` on that is not 0, as int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = ir.VectorType(_BYTE, 32)
+        flags = builder.load(_place(context, builder, signature.args[0], values[0], values[1], kind), align=1)
+        marks = builder.icmp_unsigned("!=", flags, ir.Constant(kind, [0] * 32))
+        return builder.zext(builder.bitcast(marks, ir.IntType(32)), _WORD)
+
+    return types.int64(flags, types.int64), generate
+
+
+@intrinsic
+def _store_eight(context: Any, at: Any, k: Any, bytes_: Any, base: Any, byte: Any) -> Any:
+    """``at[k:k + 8]`` = ``base`` + the eight bytes of a word; returns how many bits of ``byte`` are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        at, k, bytes_, base, byte = values
+        kind = ir.VectorType(ir.IntType(32), 8)
+        items = builder.zext(builder.bitcast(bytes_, ir.VectorType(_BYTE, 8)), kind)
+        place = _place(context, builder, signature.args[0], at, k, kind)
+        builder.store(builder.add(items, _spread(builder, base, kind)), place, align=4)
+        return builder.ctpop(byte)
+
+    n = types.int64
+    return n(at, n, types.uint64, types.int32, n), generate
 
 
 @njit
@@ -246,7 +330,7 @@ def _swap(low: Any, high: Any, bits: int, mask: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def turn_spikes(words: np.ndarray, steps: int, sent: np.ndarray) -> None:
-    """``words`` as of :func:`count_events` → ``sent`` uint64 (samples * steps.., columns): bytes of 0 and 1, a row a
+    """``words`` as of :func:`mark_events` → ``sent`` uint64 (samples * steps.., columns): bytes of 0 and 1, a row a
     sample and step, a byte an input. Eight by eight bytes are turned at a time."""
     samples, inputs, width = words.shape
     b4, b2, b1 = np.uint64(0x00000000FFFFFFFF), np.uint64(0x0000FFFF0000FFFF), np.uint64(0x00FF00FF00FF00FF)
@@ -278,20 +362,6 @@ def turn_spikes(words: np.ndarray, steps: int, sent: np.ndarray) -> None:
                 row = n * steps + 8 * w
                 for r in range(last):
                     sent[row + r, i >> 3] = block[r]
-
-
-@njit
-def _list_fired(words: Any, at: Any, k: int) -> int:
-    """Appends the indices of bytes that are 1 to ``at`` from ``k`` on and clears the words; returns the new end."""
-    for w in range(words.size):
-        word = words[w]
-        if word:
-            words[w] = np.uint64(0)
-            while word:
-                at[k] = np.int32(w * 8 + np.int64(trailing_zeros(word) >> 3))
-                k += 1
-                word &= word - np.uint64(1)
-    return k
 
 
 # -- synapses: what arrives at a layer ----------------------------------------------------------------------------
@@ -327,36 +397,63 @@ _add16, _add8 = _lanes(16, "add"), _lanes(8, "add")
 _subtract16, _subtract8 = _lanes(16, "sub"), _lanes(8, "sub")
 
 
-def _summed(rows: int) -> Any:
-    """``a[i:i + 32] +=`` the sum of ``weight[begin + i:begin + i + 32]`` over as many begins, in the bits of
-    ``weight``."""
+@intrinsic
+def _add_panel(
+    context: Any, a: Any, i: Any, weight: Any, begin: Any, at: Any, low: Any, middle: Any, high: Any
+) -> Any:  # fmt: skip
+    """``a[i:i + COLUMNS] +=`` the sum of a panel's rows ``at[low:high]``; the panel starts at ``begin`` of ``weight``.
 
-    @intrinsic
-    def add(context: Any, a: Any, i: Any, weight: Any, begins: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            def place(kind: Any, array: Any, index: Any) -> Any:
-                item = context.get_data_type(kind.dtype)
-                start = builder.gep(context.make_array(kind)(context, builder, array).data, [index])
-                return builder.bitcast(start, ir.PointerType(ir.VectorType(item, 32)))
+    Sums stay in registers. Rows are added in 8 bits, up to ``middle`` by fours, and offset by 128, so that two
+    columns add up as one number of 16 bits: once as they are, once without the lower one.
+    """
+    parts, half = COLUMNS // 32, 16
 
-            total = None
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        a, i, weight, begin, at, low, middle, high = values
+        kinds = signature.args
+        narrow, wide = ir.VectorType(_BYTE, 2 * half), ir.VectorType(_SHORT, half)
+        eight = ir.Constant(wide, [8] * half)
+        zero = ir.Constant(wide, [0] * half)
+        both, upper = ([cgutils.alloca_once_value(builder, zero) for _ in range(parts)] for _ in range(2))
+        for place in both + upper:
+            builder.store(zero, place)
+
+        def add(first: Any, rows: int) -> None:
+            """Adds as many rows."""
+            sums = [ir.Constant(narrow, [-128] * (2 * half))] * parts
             for n in range(rows):
-                index = builder.add(builder.extract_value(values[3], n), values[1])
-                row = builder.load(place(weight, values[2], index), align=weight.dtype.bitwidth // 8)
-                total = row if total is None else builder.add(total, row)
-            target = place(a, values[0], values[1])
-            sums = builder.load(target, align=a.dtype.bitwidth // 8)
-            if weight.dtype.bitwidth < a.dtype.bitwidth:
-                total = builder.sext(total, sums.type)
-            builder.store(builder.add(sums, total), target, align=a.dtype.bitwidth // 8)
-            return context.get_dummy_value()
+                place = _place(context, builder, kinds[4], at, builder.add(first, _WORD(n)), ir.IntType(32))
+                row = builder.mul(builder.zext(builder.load(place), _WORD), _WORD(COLUMNS))
+                for part in range(parts):
+                    where = builder.add(builder.add(begin, row), _WORD(32 * part))
+                    place = _place(context, builder, kinds[2], weight, where, narrow)
+                    sums[part] = builder.add(sums[part], builder.load(place, align=1))
+            for part in range(parts):
+                pair = builder.bitcast(sums[part], wide)
+                for total, added in ((both[part], pair), (upper[part], builder.lshr(pair, eight))):
+                    builder.store(builder.add(builder.load(total), added), total)
 
-        return types.void(a, types.int64, weight, begins), generate
+        with cgutils.for_range_slice(builder, low, middle, _WORD(4), intp=_WORD) as (k, _):
+            add(k, 4)
+        with cgutils.for_range_slice(builder, middle, high, _WORD(1), intp=_WORD) as (k, _):
+            add(k, 1)
+        additions = builder.add(builder.lshr(builder.sub(middle, low), _WORD(2)), builder.sub(high, middle))
+        offset = _spread(builder, builder.trunc(builder.shl(additions, _WORD(7)), _SHORT), wide)
+        item = context.get_data_type(kinds[0].dtype)
+        for part in range(parts):
+            odd = builder.load(upper[part])
+            even = builder.sub(builder.load(both[part]), builder.shl(odd, eight))
+            order = [n // 2 + n % 2 * half for n in range(2 * half)]
+            mixed = ir.Constant(ir.VectorType(ir.IntType(32), 2 * half), order)
+            sums = builder.shuffle_vector(builder.sub(even, offset), builder.sub(odd, offset), mixed)
+            if item.width > 16:
+                sums = builder.sext(sums, ir.VectorType(item, 2 * half))
+            place = _place(context, builder, kinds[0], a, builder.add(i, _WORD(32 * part)), sums.type)
+            builder.store(builder.add(builder.load(place, align=item.width // 8), sums), place, align=item.width // 8)
+        return context.get_dummy_value()
 
-    return add
-
-
-_add_four, _add_eight = _summed(4), _summed(8)
+    n = types.int64
+    return types.void(a, n, weight, n, at, n, n, n), generate
 
 
 @njit
@@ -394,73 +491,36 @@ def _subtract_run(a: Any, i: int, weight: Any, j: int, length: int) -> None:
         j += 1
 
 
-@njit(nogil=True)
-def _add_rows(a: Any, weight: Any, most: Any, at: Any, low: int, high: int) -> None:
-    """``a += weight[at[low:high]].sum(axis=0)``; ``most``: largest size of a weight in each row.
-
-    Eight or four rows at a time, summed in 8 bits first where that cannot overflow. Narrow rows one by one.
-    """
-    flat = weight.reshape(-1)
-    outputs = weight.shape[1]
-    k = low
-    if outputs >= 32:
-        whole = outputs // 32 * 32
-        while k + 4 <= high:
-            r0, r1, r2, r3 = np.int64(at[k]), np.int64(at[k + 1]), np.int64(at[k + 2]), np.int64(at[k + 3])
-            b0, b1, b2, b3 = r0 * outputs, r1 * outputs, r2 * outputs, r3 * outputs
-            four = most[r0] + most[r1] + most[r2] + most[r3]
-            k += 4
-            if k + 4 <= high and whole == outputs:
-                r4, r5, r6, r7 = np.int64(at[k]), np.int64(at[k + 1]), np.int64(at[k + 2]), np.int64(at[k + 3])
-                if four + most[r4] + most[r5] + most[r6] + most[r7] <= 127:
-                    begins = (b0, b1, b2, b3, r4 * outputs, r5 * outputs, r6 * outputs, r7 * outputs)
-                    for j in range(0, whole, 32):
-                        _add_eight(a, j, flat, begins)
-                    k += 4
-                    continue
-            done = 0
-            if four <= 127:
-                for j in range(0, whole, 32):
-                    _add_four(a, j, flat, (b0, b1, b2, b3))
-                done = whole
-            if done < outputs:
-                _add_some(a[done:], weight[r0, done:], weight[r1, done:], weight[r2, done:], weight[r3, done:])
-    while k < high:
-        begin = np.int64(at[k]) * outputs
-        j = np.int64(0)
-        while j + 16 <= outputs:
-            _add16(a, j, flat, begin + j)
-            j += 16
-        if j + 8 <= outputs:
-            _add8(a, j, flat, begin + j)
-            j += 8
-        while j < outputs:
-            a[j] = a[j] + flat[begin + j]
-            j += 1
-        k += 1
+@njit
+def _add_columns(a: Any, i: int, panels: Any, panel: int, at: Any, low: int, high: int) -> None:
+    """Adds the rows ``at[low:high]`` in the columns of one panel to ``a``, where the first column's item is ``i``."""
+    begin = panel * panels.weight.shape[1] * COLUMNS
+    room = 1024 if panels.fours else 256  # 256 sums of 8 bits fit 16
+    for first in range(low, high, room):
+        last = min(first + room, high)
+        middle = last - (last - first) % 4 if panels.fours else first
+        _add_panel(a, i + panel * COLUMNS, panels.weight, begin, at, first, middle, last)
 
 
 @njit(nogil=True)
-def _add_some(a: Any, w0: Any, w1: Any, w2: Any, w3: Any) -> None:
-    for j in range(a.size):
-        a[j] = a[j] + w0[j] + w1[j] + w2[j] + w3[j]
+def _add_rows(a: Any, i: int, weight: Any, panels: Any, at: Any, low: int, high: int) -> None:
+    """As :func:`_add_columns`, in all columns."""
+    for panel in range(len(panels.weight)):
+        _add_columns(a, i, panels, panel, at, low, high)
+    if not panels.weight.size:
+        outputs = weight.shape[1]
+        for k in range(low, high):
+            _add_run(a.reshape(-1), i, weight.reshape(-1), np.int64(at[k]) * outputs, outputs)
 
 
 @njit
 def _count(fan_out: Any, at: Any, low: int, high: int) -> int:
-    """Sum of ``fan_out`` over ``at[low:high]``, four at a time: sums that do not wait for one another."""
-    c0 = c1 = c2 = c3 = np.int64(0)
-    k = low
-    while k + 4 <= high:
-        c0 += fan_out[np.uint32(at[k])]
-        c1 += fan_out[np.uint32(at[k + 1])]
-        c2 += fan_out[np.uint32(at[k + 2])]
-        c3 += fan_out[np.uint32(at[k + 3])]
-        k += 4
-    while k < high:
-        c0 += fan_out[np.uint32(at[k])]
-        k += 1
-    return c0 + c1 + c2 + c3
+    """Sum of ``fan_out`` over ``at[low:high]``; numbers without a sign need no look at whether they count from the
+    end."""
+    count = np.int64(0)
+    for k in range(np.uint64(low), np.uint64(high)):
+        count += fan_out[np.uint32(at[k])]
+    return count
 
 
 @njit
@@ -477,14 +537,6 @@ def _list_silent(at: Any, low: int, high: int, inputs: int, listed: Any) -> int:
             expected += np.int32(1)
         expected = np.int32(stop + 1)
     return missing
-
-
-@njit(nogil=True)
-def _subtract_rows(a: Any, weight: Any, at: Any, low: int, high: int) -> None:
-    for k in range(low, high):
-        row = np.uint64(at[k])
-        for j in range(a.size):
-            a[j] = a[j] - weight[row, j]
 
 
 def _collect(
@@ -507,19 +559,24 @@ def _collect_dense(
     """Adds up in ``scratch.a`` what reaches a dense layer in the rows ``begin`` to ``end``."""
     weight, recurrent, fan_out, lift = synapses.weight, synapses.recurrent, synapses.fan_out, synapses.lift
     fan_out_recurrent, total, delay = synapses.fan_out_recurrent, synapses.total, synapses.delay
-    most = synapses.most
+    panels, recurrent_panels = synapses.panels, synapses.recurrent_panels
     at, value, first = x.at, x.value, x.first
+    slots, sources, steps, a, width = rows.slot, rows.source, rows.step, scratch.a, scratch.a.shape[1]
     graded = value.size > 0
     ring, recent, listed = arrays.ring, arrays.recent, scratch.listed
     inputs, outputs = weight.shape
-    all_fan_out = fan_out.sum()
     depth = ring.shape[1]
+    for panel in range(len(panels.weight)):
+        for row in range(begin, end):
+            low, high = first[sources[row]], first[sources[row] + 1]
+            if 2 * (high - low) <= inputs:
+                _add_columns(a, (row - begin) * width, panels, panel, at, low, high)
     for row in range(begin, end):
-        a, slot, source = scratch.a[row - begin], rows.slot[row], rows.source[row]
+        r, slot, source = row - begin, slots[row], sources[row]
         low, high = first[source], first[source + 1]
         count = _count(fan_out, at, low, high)
         if delay.size:
-            now = (rows.clock + rows.step[row]) % depth
+            now = (rows.clock + steps[row]) % depth
             for k in range(low, high):
                 i = np.uint32(at[k])
                 message = value[k] if graded else np.int32(1)
@@ -528,27 +585,26 @@ def _collect_dense(
                     product = np.int32(np.int32(weight[i, j] * message) << lift)
                     ring[slot, when, j] = ring[slot, when, j] + (product >> lift)
             for j in range(outputs):
-                a[j] = ring[slot, now, j]
+                a[r, j] = ring[slot, now, j]
                 ring[slot, now, j] = 0
         elif graded:
             for k in range(low, high):
                 i = np.uint32(at[k])
                 message = value[k]
                 for j in range(outputs):
-                    a[j] = a[j] + weight[i, j] * message
+                    a[r, j] = a[r, j] + weight[i, j] * message
             for j in range(outputs):
-                a[j] = np.int32(np.int32(a[j]) << lift) >> lift
-        elif x.inverted:
-            for j in range(outputs):
-                a[j] = total[j]
-            _subtract_rows(a, weight, at, low, high)
-            count = all_fan_out - count
-        elif 2 * (high - low) > inputs:
-            for j in range(outputs):
-                a[j] = total[j]
-            _subtract_rows(a, weight, listed, 0, _list_silent(at, low, high, inputs, listed))
+                a[r, j] = np.int32(np.int32(a[r, j]) << lift) >> lift
         else:
-            _add_rows(a, weight, most, at, low, high)
+            if 2 * (high - low) > inputs:  # the others are fewer
+                _add_rows(a, r * width, weight, panels, listed, 0, _list_silent(at, low, high, inputs, listed))
+            elif not panels.weight.size:
+                _add_rows(a, r * width, weight, panels, at, low, high)
+            if x.inverted != (2 * (high - low) > inputs):
+                for j in range(outputs):
+                    a[r, j] = total[j] - a[r, j]
+            if x.inverted:
+                count = synapses.reach - count
         if recurrent.size:
             own = 0
             for j in range(outputs):
@@ -561,9 +617,9 @@ def _collect_dense(
                     back = np.int32(0)
                     for k in range(own):
                         back = np.int32(back + recurrent[listed[k], j] * recent[slot, listed[k]])
-                    a[j] = a[j] + (np.int32(back << lift) >> lift)
+                    a[r, j] = a[r, j] + (np.int32(back << lift) >> lift)
             else:
-                _add_rows(a, recurrent, synapses.most_recurrent, listed, 0, own)
+                _add_rows(a, r * width, recurrent, recurrent_panels, listed, 0, own)
         operations[row] = count
 
 
@@ -636,13 +692,6 @@ def _intel(builder: Any, name: str, values: Any, result: Any = None) -> Any:
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{name}"), values)
 
 
-def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: Any) -> Any:
-    """Pointer of type ``to`` to an item of a flat array."""
-    start = builder.gep(context.make_array(kind)(context, builder, array).data, [index])
-    return builder.bitcast(start, ir.PointerType(to))
-
-
-_BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 _LANES = ir.VectorType(ir.IntType(32), 16)
 
 
@@ -668,8 +717,7 @@ def _vector_product(
             for row in range(height):
                 at = builder.add(builder.add(i, builder.mul(loop.index, _WORD(4))), builder.mul(stride, _WORD(row)))
                 four = builder.load(_place(context, builder, signature.args[0], x, at, ir.IntType(32)), align=1)
-                first = builder.insert_element(ir.Constant(_LANES, ir.Undefined), four, ir.IntType(32)(0))
-                spread = builder.shuffle_vector(first, first, zero)
+                spread = _spread(builder, four, _LANES)
                 for column in range(columns):
                     held = [builder.load(sums[row][column]), spread, weights[column]]
                     total = _intel(builder, "avx512.vpdpbusd.512", held, _LANES)
@@ -802,93 +850,84 @@ def _respond_cuba(
     appends the spikes to ``out``."""
     current_keep, voltage_keep = neuron.current_keep, neuron.voltage_keep
     threshold, bias, shift = neuron.threshold, neuron.bias, neuron.shift
-    words, at, first = scratch.fired_words, out.at, out.first
+    # No slices in here: counting references to them takes longer than a small layer.
+    u, v, a, peak, slots = arrays.u, arrays.v, scratch.a, arrays.peak, rows.slot
+    kept_u, kept_v = trace.u, trace.v
+    at, first, bytewise = out.at, out.first, out.sent.size > 0
+    fired = out.sent if bytewise else scratch.fired
     k = first[begin]
     for row in range(begin, end):
-        slot = rows.slot[row]
-        u, v = arrays.u[slot], arrays.v[slot]
-        a = scratch.a[row - begin][: u.size]
-        fired = out.sent[row] if out.sent.size else scratch.fired
-        if arrays.peak[slot] < _SMALL:
-            peak = _step_small(u, v, a, fired, shift, current_keep, voltage_keep, threshold, bias)
+        n, m = slots[row], row if bytewise else 0
+        if peak[n] < _SMALL:
+            peak[n] = _step_small(u, v, n, a, row - begin, fired, m, shift, current_keep, voltage_keep, threshold, bias)
         else:
-            peak = _step_any(u, v, a, fired, shift, current_keep, voltage_keep, threshold, bias)
-        arrays.peak[slot] = peak
-        _note_states(trace, row, u, v)
-        if out.sent.size:
-            for j in range(u.size):
-                k += fired[j]
+            peak[n] = _step_any(u, v, n, a, row - begin, fired, m, shift, current_keep, voltage_keep, threshold, bias)
+        _note(kept_u, row, u, n)
+        _note(kept_v, row, v, n)
+        if bytewise:
+            for j in range(u.shape[1]):
+                k += fired[m, j]
         else:
-            k = _list_fired(words, at, k)
+            k = _list_flags(fired, 0, at, k)
         first[row + 1] = k
 
 
 @njit
-def _note_states(trace: Any, row: int, u: Any, v: Any) -> None:
-    if trace.u.size:
-        trace.u[row] = u
-    if trace.v.size:
-        trace.v[row] = v
+def _note(kept: Any, row: int, states: Any, slot: int) -> None:
+    """Notes a row of states, where that is wanted."""
+    if kept.size:
+        for j in range(states.shape[1]):
+            kept[row, j] = states[slot, j]
 
 
-@njit(nogil=True)
-def _step_small(
-    u: Any, v: Any, a: Any, fired: Any, shift: int, current_keep: Any, voltage_keep: Any, threshold: Any, bias: Any
-) -> Any:
-    """For states below ``_SMALL``: products stay in 32 bits. Returns an int32 with the highest bit of any new state.
-
-    Two passes over few arrays each, from 0 on: what the compiler turns into SIMD code.
-    """
-    peak = np.int32(0)
-    for j in range(a.size):
-        kept = np.int32(u[j] * _each(current_keep, j))
-        kept = np.int32(np.int32(kept + (np.int32(u[j] >> 31) & 4095)) >> 12)  # towards zero
-        current = np.int32(kept + np.int32(np.int32(a[j]) << shift))
-        a[j] = 0
-        # Lava tests the wrapped value from below and adds to the one before: 2**23 stays, -2**23 gets 2**23.
-        wrapped = np.int32(current - 2 * _HALF) if current > _HALF else current
-        current = np.int32(current + 2 * _HALF) if wrapped <= -_HALF else wrapped
-        u[j] = current
-        peak = np.int32(peak | (current ^ np.int32(current >> 31)))
-    for j in range(a.size):
-        kept = np.int32(v[j] * _each(voltage_keep, j))
-        kept = np.int32(np.int32(kept + (np.int32(v[j] >> 31) & 4095)) >> 12)
-        voltage = np.int32(np.int32(kept + u[j]) + _each(bias, j))
-        voltage = min(max(voltage, np.int32(1 - _HALF)), np.int32(_HALF - 1))
-        fires = voltage > _each(threshold, j)
-        fired[j] = fires
-        voltage = np.int32(0) if fires else voltage
-        v[j] = voltage
-        peak = np.int32(peak | (voltage ^ np.int32(voltage >> 31)))
-    return peak
+@njit
+def _keep_small(state: Any, keep: Any) -> Any:
+    """What a decay leaves of a state below ``_SMALL``, rounded towards zero."""
+    product = np.int32(state * keep)
+    return np.int32(np.int32(product + (np.int32(state >> 31) & 4095)) >> 12)
 
 
-@njit(nogil=True)
-def _step_any(
-    u: Any, v: Any, a: Any, fired: Any, shift: int, current_keep: Any, voltage_keep: Any, threshold: Any, bias: Any
-) -> Any:
-    """As :func:`_step_small` for any state: products take 64 bits."""
-    peak = np.int32(0)
-    for j in range(a.size):
-        product = np.int64(u[j]) * _each(current_keep, j)
-        kept = np.int32((product + ((product >> 63) & 4095)) >> 12)
-        current = np.int32(kept + np.int32(np.int32(a[j]) << shift))
-        a[j] = 0
-        wrapped = np.int32(current - 2 * _HALF) if current > _HALF else current
-        current = np.int32(current + 2 * _HALF) if wrapped <= -_HALF else wrapped
-        u[j] = current
-        peak = np.int32(peak | (current ^ np.int32(current >> 31)))
-    for j in range(a.size):
-        product = np.int64(v[j]) * _each(voltage_keep, j)
-        kept = np.int32((product + ((product >> 63) & 4095)) >> 12)
-        voltage = np.int32(np.int32(kept + u[j]) + _each(bias, j))
-        voltage = min(max(voltage, np.int32(1 - _HALF)), np.int32(_HALF - 1))
-        fires = voltage > _each(threshold, j)
-        fired[j] = fires
-        voltage = np.int32(0) if fires else voltage
-        v[j] = voltage
-        peak = np.int32(peak | (voltage ^ np.int32(voltage >> 31)))
-    return peak
+@njit
+def _keep_any(state: Any, keep: Any) -> Any:
+    product = np.int64(state) * keep
+    return np.int32((product + ((product >> 63) & 4095)) >> 12)
+
+
+def _stepping(kept: Any) -> Any:
+    """A step of all neurons of a sample, with one way to let states decay."""
+
+    @njit(nogil=True)
+    def step(
+        u: Any, v: Any, n: int, a: Any, r: int, fired: Any, m: int, shift: int, current_keep: Any, voltage_keep: Any,
+        threshold: Any, bias: Any,
+    ) -> Any:  # fmt: skip
+        """Takes row ``n`` of ``u`` and ``v``, ``r`` of ``a``, ``m`` of ``fired``. Returns an int32 with the highest bit
+        of the size of any new state.
+
+        A loop from 0 on, of 32 bits throughout: what the compiler turns into SIMD code.
+        """
+        peak = np.int32(0)
+        for j in range(u.shape[1]):
+            # That the shift is less than 32 lets the compiler keep to 32 bits.
+            current = np.int32(kept(u[n, j], _each(current_keep, j)) + np.int32(np.int32(a[r, j]) << (shift & 31)))
+            a[r, j] = 0
+            # Lava tests the wrapped value from below and adds to the one before: 2**23 stays, -2**23 gets 2**23.
+            wrapped = np.int32(current - 2 * _HALF) if current > _HALF else current
+            current = np.int32(current + 2 * _HALF) if wrapped <= -_HALF else wrapped
+            u[n, j] = current
+            voltage = np.int32(np.int32(kept(v[n, j], _each(voltage_keep, j)) + current) + _each(bias, j))
+            voltage = min(max(voltage, np.int32(1 - _HALF)), np.int32(_HALF - 1))
+            fires = voltage > _each(threshold, j)
+            fired[m, j] = fires
+            voltage = np.int32(0) if fires else voltage
+            v[n, j] = voltage
+            peak = np.int32(peak | np.int32(abs(current)) | np.int32(abs(voltage)))
+        return peak
+
+    return step
+
+
+_step_small, _step_any = _stepping(_keep_small), _stepping(_keep_any)
 
 
 def _respond_delta(
@@ -899,11 +938,12 @@ def _respond_delta(
     for row in range(begin, end):
         slot = rows.slot[row]
         residue, act, a = arrays.v[slot], arrays.act[slot], scratch.a[row - begin]
-        for j in range(a.size):
+        for j in range(act.size):
             new = np.int32(np.int32(a[j]) << neuron.input_shift)
             a[j] = 0
             k = _send_change(neuron, new, j, act, residue, out, k)
-        _note_states(trace, row, arrays.u[slot], residue)
+        _note(trace.u, row, arrays.u, slot)
+        _note(trace.v, row, arrays.v, slot)
         out.first[row + 1] = k
 
 
@@ -915,13 +955,14 @@ def _respond_sigma_delta(
     for row in range(begin, end):
         slot = rows.slot[row]
         sigma, residue, act, a = arrays.u[slot], arrays.v[slot], arrays.act[slot], scratch.a[row - begin]
-        for j in range(a.size):
+        for j in range(sigma.size):
             total = np.int32(sigma[j] + np.int32(a[j]))
             a[j] = 0
             sigma[j] = total
             new = max(np.int32(total + _each(neuron.bias, j)), np.int32(0))
             k = _send_change(neuron, new, j, act, residue, out, k)
-        _note_states(trace, row, arrays.u[slot], residue)
+        _note(trace.u, row, arrays.u, slot)
+        _note(trace.v, row, arrays.v, slot)
         out.first[row + 1] = k
 
 
@@ -947,7 +988,7 @@ def _respond_sigma(
     k = out.first[begin]
     for row in range(begin, end):
         sigma, a = arrays.u[rows.slot[row]], scratch.a[row - begin]
-        for j in range(a.size):
+        for j in range(sigma.size):
             total = np.int32(sigma[j] + np.int32(a[j]))
             a[j] = 0
             sigma[j] = total
@@ -955,7 +996,8 @@ def _respond_sigma(
                 out.at[k] = j
                 out.value[k] = total
                 k += 1
-        _note_states(trace, row, sigma, arrays.v[rows.slot[row]])
+        _note(trace.u, row, arrays.u, rows.slot[row])
+        _note(trace.v, row, arrays.v, rows.slot[row])
         out.first[row + 1] = k
 
 

@@ -85,7 +85,7 @@ class LayerPlan:
 
     def events(self, rows: int) -> kernels.Events:
         """Room for what it sends in so many rows."""
-        room = rows * self.neurons
+        room = rows * self.neurons + kernels.SLACK
         value = np.empty(room if self.graded else 0, np.int32)
         return kernels.Events(np.empty(room, np.int32), value, np.zeros(rows + 1, np.int64), False, NO_BYTES)
 
@@ -102,11 +102,11 @@ class LayerPlan:
         )
 
     def scratch(self) -> kernels.Scratch:
-        words = np.zeros(-(-self.neurons // 8), np.uint64)
+        panels = len(self.synapses.panels.weight) if isinstance(self.synapses, kernels.DenseSynapses) else 0
+        width = panels * kernels.COLUMNS or self.neurons
         return kernels.Scratch(
-            a=np.zeros((max(1, _BLOCK // self.neurons), self.neurons), self.accumulator),
-            fired=words.view(np.uint8),
-            fired_words=words,
+            a=np.zeros((max(1, _BLOCK // width), width), self.accumulator),
+            fired=np.zeros((1, self.neurons), np.uint8),
             listed=np.empty(max(self.neurons, self.inputs), np.int32),
             gathered=NO_BYTES,
         )
@@ -172,7 +172,7 @@ def _plan(layer: Layer, fed: tuple[int, ...] | None, graded: bool, unit: MatrixU
     if isinstance(layer, Conv):
         synapses: Any = _conv(layer, held[0].astype(kind), wraps)
         return LayerPlan(layer, neurons, prod(layer.input_shape), synapses, neuron, accumulator, 0, sends)
-    dense, depth = _dense(layer, [weight.astype(kind) for weight in held], fed)
+    dense, depth = _dense(layer, [weight.astype(kind) for weight in held], fed, graded)
     plan = LayerPlan(layer, neurons, layer.weight.shape[1], dense, neuron, accumulator, depth, sends)
     if unit is None or not narrow or graded or depth or plan.recurrent or not isinstance(layer.neuron, Cuba):
         return plan
@@ -223,7 +223,9 @@ def _spread(layer: Layer, values: np.ndarray) -> Any:
     return np.tile(values.astype(np.int32).ravel(), prod(layer.shape) // values.size)
 
 
-def _dense(layer: Dense, held: list[np.ndarray], fed: tuple[int, ...] | None) -> tuple[kernels.DenseSynapses, int]:
+def _dense(
+    layer: Dense, held: list[np.ndarray], fed: tuple[int, ...] | None, graded: bool
+) -> tuple[kernels.DenseSynapses, int]:
     order = slice(None) if fed is None else np.arange(prod(fed)).reshape(fed).transpose(1, 2, 0).ravel()
     weight = np.ascontiguousarray(held[0].T[order])
     recurrent = np.ascontiguousarray(held[1].T) if len(held) > 1 else np.empty((0, 0), weight.dtype)
@@ -234,13 +236,15 @@ def _dense(layer: Dense, held: list[np.ndarray], fed: tuple[int, ...] | None) ->
         delay = np.ascontiguousarray(delay)
         depth = int(delay.max()) + 1
     empty = not any(weight.any() for weight in held)
+    spikes = not graded and layer.delay is None and weight.dtype == np.int8
     synapses = kernels.DenseSynapses(
         weight=weight,
-        most=_most(weight),
+        panels=_panels(weight if spikes else None),
+        reach=int(np.count_nonzero(weight)),
         total=weight.sum(axis=0, dtype=np.int32),
         delay=delay,
         recurrent=recurrent,
-        most_recurrent=_most(recurrent),
+        recurrent_panels=_panels(recurrent if spikes else None),
         fan_out=np.count_nonzero(weight, axis=1).astype(np.int64),
         fan_out_recurrent=np.count_nonzero(recurrent, axis=1).astype(np.int64),
         lift=0 if empty else layer.shift,
@@ -248,10 +252,20 @@ def _dense(layer: Dense, held: list[np.ndarray], fed: tuple[int, ...] | None) ->
     return synapses, depth
 
 
-def _most(weight: np.ndarray) -> np.ndarray:
-    """Largest size of a weight in each row, int32."""
-    most: np.ndarray = np.abs(weight.astype(np.int32)).max(axis=1, initial=0)
-    return most
+def _panels(weight: np.ndarray | None) -> kernels.Panels:
+    """Of int8 (in, out); None: for a layer that adds up no spikes of 1."""
+    if weight is None:
+        return kernels.Panels(np.empty((0, 0, 0), np.int8), False)
+    inputs, outputs = weight.shape
+    shape = (-(-outputs // kernels.COLUMNS), inputs, kernels.COLUMNS)
+    room = np.zeros(prod(shape) + kernels.COLUMNS, np.int8)
+    panels = room[-room.ctypes.data % kernels.COLUMNS :][: prod(shape)].reshape(shape)
+    for n, panel in enumerate(panels):
+        part = weight[:, n * kernels.COLUMNS : (n + 1) * kernels.COLUMNS]
+        panel[:, : part.shape[1]] = part
+    extremes = np.sort(weight.astype(np.int32), axis=0)
+    fours = extremes[-4:].clip(min=0).sum(axis=0).max(initial=0) <= 127
+    return kernels.Panels(panels, bool(fours and extremes[:4].clip(max=0).sum(axis=0).min(initial=0) >= -128))
 
 
 def _conv(conv: Conv, weight: np.ndarray, wraps: bool) -> kernels.ConvSynapses:
