@@ -17,6 +17,7 @@ from toolchain.cli.recordings import (
     Request,
     RuleOption,
     SamplesOption,
+    SkipDamagedOption,
     SplitOption,
     WindowOption,
     load_split,
@@ -62,6 +63,7 @@ def command(
     window_us: WindowOption = None,
     bins: BinsOption = None,
     download: DownloadOption = False,
+    skip_damaged: SkipDamagedOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Run a network file as Lava processes with the monitor that stops each sample.
@@ -83,7 +85,8 @@ def command(
     find_target(target)  # refuses what is not there, before anything is written
     network = read_network(net)
     chosen = None if no_cutoff else rule_of(network, rule)
-    spikes = load_split(network, Request(data, split, samples, window_us, bins, download))
+    request = Request(data, split, samples, window_us, bins, download, skip_damaged=skip_damaged)
+    spikes = load_split(network, request)
     folder = out or net.parent / "deploy"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,6 +187,7 @@ def summarise(
     steps = spikes.shape[-1]
     return {
         "samples": len(results),
+        "skipped": len(spikes.skipped),
         "steps": steps,
         **drops(float(accuracy), float(every_step[-1]), float(every_step.max())),
         "mean_decision_step": mean_step,
