@@ -129,6 +129,7 @@ def train(
     """Config + recordings → run folder; ``overrides`` and ``values`` as in ``load_config``."""
     from toolchain.cli.recordings import lasting_name, open_data, tell_skipped
     from toolchain.training.config import load_config
+    from toolchain.training.event_augment import check_flip, mirror_table
     from toolchain.training.processes import processes
     from toolchain.training.run_folder import RunFolder
 
@@ -139,6 +140,7 @@ def train(
     if run is not None and str(run) in ("", "."):
         raise ConfigError("--run: name a folder of the run's own, such as runs/mine")
     config = load_config(config_file, overrides, None if data is None else lasting_name(data), values)
+    check_flip(config.training.augment, config.data.source)
     folder = RunFolder(run or Path("runs") / config.name)
     if not resume:
         if first:  # the others find what it has begun to write
@@ -156,6 +158,7 @@ def train(
     dataset = open_data(config.data, download)
     if len(dataset.classes) < 2:
         raise ConfigError(f"{config.data.source}: one class is nothing to tell apart; a folder a class below Train")
+    mirror_table(config.training.augment.mirror, dataset.classes)  # refuses what would fail when training begins
     encoding = config.encoding.for_sensor(dataset.sensor_size)
     split = [require_split(dataset, config.data.splits, name) for name in ("train", "validation")]
     with progress("encoding recordings") as advance:
