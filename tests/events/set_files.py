@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from tests.events.event_files import aedat4_bytes, bin_bytes, some_events, write_folder
-from toolchain.events.sets import cifar10dvs, dvsgesture, ntidigits18
+from toolchain.events.sets import cifar10dvs, ntidigits18
 
 
 def write_nmnist(root: Path, each: int = 2, classes: int = 3) -> None:
@@ -40,7 +40,7 @@ def write_ncaltech101(root: Path, each: int = 4, classes: int = 3) -> None:
     for label, name in enumerate(("Faces_easy", "Motorbikes", "accordion")[:classes]):
         (root / "Caltech101" / name).mkdir(parents=True)
         for index in range(each):
-            events = some_events(200, seed=100 * label + index, size=150 + 10 * index)
+            events = some_events(200, seed=100 * label + index, size=150 + 10 * (index % 3))
             events["x"] += 20
             (root / "Caltech101" / name / f"image_{index:04d}.bin").write_bytes(bin_bytes(events))
 

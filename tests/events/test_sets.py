@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from tests.events.event_files import write_folder
 from tests.events.set_files import WRITERS, by_tonic, write_dvsgesture, write_ntidigits18, write_shd
 from toolchain.errors import DataError
 from toolchain.events import sets
@@ -78,20 +81,45 @@ def test_one_that_is_not_there_says_where_to_put_what(name, tmp_path, monkeypatc
     assert spec.layout in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
     WRITERS[name](tmp_path / name)
-    few = {part: 1 for part in spec.expected}
+    few = dict.fromkeys(spec.expected, 1)
     monkeypatch.setitem(sets.SETS, name.lower(), replace(spec, expected=few))
     assert open_dataset(name).name == name
-    many = {part: 10**6 for part in spec.expected}
+    many = dict.fromkeys(spec.expected, 10**6)
     monkeypatch.setitem(sets.SETS, name.lower(), replace(spec, expected=many))
     with pytest.raises(DataError, match="of 1000000"):
         open_dataset(name)
 
 
+def test_an_archive_in_the_archive_is_unpacked(tmp_path, monkeypatch):
+    import tonic.datasets
+
+    def download(save_to):
+        WRITERS["NCALTECH101"](tmp_path / "made")
+        root = Path(save_to) / "NCALTECH101"
+        shutil.make_archive(str(root / "N-Caltech101-archive" / "Caltech101"), "zip", tmp_path / "made")
+
+    monkeypatch.setenv("AOI_DATA_CACHE", str(tmp_path / "sets"))
+    monkeypatch.setattr(tonic.datasets, "NCALTECH101", download)
+    spec = replace(SETS["ncaltech101"], expected={None: 12})
+    monkeypatch.setitem(sets.SETS, "ncaltech101", spec)
+    assert len(open_dataset("NCALTECH101", download=True).recordings) == 12
+
+
+def test_a_folder_with_parts_is_a_folder(tmp_path):
+    WRITERS["CIFAR10DVS"](tmp_path, each=1)
+    write_folder(tmp_path, {"train/a": 1})
+    assert open_dataset(str(tmp_path)).classes == ("a",)
+
+
+def read_all(folder) -> None:
+    dataset = open_dataset(str(folder))
+    for ref in dataset.recordings:
+        dataset.read(ref)
+
+
 def refused(folder, *says: str) -> None:
     with pytest.raises(DataError) as caught:
-        dataset = open_dataset(str(folder))
-        for ref in dataset.recordings:
-            dataset.read(ref)
+        read_all(folder)
     assert all(text in str(caught.value) for text in says), str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -89,9 +89,7 @@ def test_a_mix_takes_a_box_and_the_labels_by_its_share() -> None:
             if len(rows):
                 box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
             share = SPIKES[other][:, box].sum() / mixed[index].sum()
-            fits.append(
-                theirs[:, box].all() and abs(float(shares[index, LABELS[index]] - (1 - share))) < 0.2
-            )
+            fits.append(theirs[:, box].all() and abs(float(shares[index, LABELS[index]] - (1 - share))) < 0.2)
         assert any(fits)
     assert torch.equal(apply(mix=0.0)[1], LABELS)
 

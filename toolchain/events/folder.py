@@ -98,7 +98,10 @@ def _find_parts(root: Path) -> dict[str, Path]:
                 raise DataError(f"{root}: has both {parts[part].name} and {path.name}; put the recordings into one")
             parts[part] = path
     if not parts:
-        raise DataError(f"{root}: has no folder Train and no folder Test; expected Train|Test/<label>/<recording>")
+        raise DataError(
+            f"{root}: has no folder Train and no folder Test; expected Train|Test/<label>/<recording>, or the files of "
+            "a data set that has a name (docs/data.md)"
+        )
     return {part: parts[part] for part in PARTS if part in parts}
 
 

@@ -41,7 +41,7 @@ def augment(spikes: torch.Tensor, config: AugmentConfig, generator: torch.Genera
     theta[:, 0, 1] = shear - torch.sin(angle) * size
     theta[:, 1, 0] = torch.sin(angle) * size
     theta[:, 0, 2] = draw(2 * config.shift / width)
-    theta[:, 1, 2] = draw(2 * config.shift / height)
+    theta[:, 1, 2] = draw(2 * config.shift / height) * (height > 1)  # a cochlea has one row, which stays
     drop = torch.rand(samples, 1, 1, 1, 1, generator=generator) * config.drop
     if config.shift or config.rotate or config.scale or config.shear:
         grid = torch.nn.functional.affine_grid(

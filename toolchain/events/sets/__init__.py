@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from toolchain.events.folder import PARTS, listing
 from toolchain.events.sets import cifar10dvs, dvsgesture, ncaltech101, nmnist, ntidigits18, shd
 from toolchain.events.sets.description import NamedSet
 
@@ -14,8 +15,10 @@ SETS: dict[str, NamedSet] = {
 
 
 def set_in(root: Path) -> NamedSet | None:
-    """The data set whose own layout a folder has, other than ``Train|Test``."""
-    return next((each for each in SETS.values() if each is not nmnist.SET and each.is_in(root)), None)
+    """The data set whose own layout a folder has; None where it has a folder Train or Test, or is of no known one."""
+    if any(path.name.capitalize() in PARTS for path in listing(root)):
+        return None
+    return next((each for each in SETS.values() if each.is_in(root)), None)
 
 
 def set_of(data: str) -> NamedSet | None:

@@ -40,6 +40,8 @@ class NamedSet:
     """What becomes of classes under a left-right mirror; those left out stay. None: a mirror image is of no class."""
     calls: tuple[Mapping[str, Any], ...] = field(default=({"train": True}, {"train": False}))
     """Arguments of tonic's class, one call a download."""
+    archive: str = ""
+    """An archive in the archive, which tonic leaves packed."""
 
     def is_in(self, root: Path) -> bool:
         """Whether ``root`` holds some of it."""

@@ -59,7 +59,7 @@ def _download(spec: NamedSet) -> None:
         with contextlib.redirect_stdout(sys.stderr):
             for arguments in spec.calls:
                 getattr(tonic.datasets, spec.name)(save_to=str(dataset_folder()), **arguments)
-            for inner in root.glob("*/Caltech101.zip"):  # an archive in the archive, which tonic leaves as it is
+            for inner in root.rglob(spec.archive) if spec.archive else ():
                 shutil.unpack_archive(inner, root)
     except Exception as error:  # urllib, zipfile, hash checks, disk: each has its own
         reason = " ".join(str(error).split())[:160] or type(error).__name__

@@ -45,4 +45,5 @@ SET = NamedSet(
     read=_read,
     mirror={},
     calls=({},),
+    archive=f"{_FOLDER}.zip",
 )
