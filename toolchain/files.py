@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -54,6 +55,33 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 def write_atomically(path: Path, content: bytes) -> None:
     with atomic_file(path) as file:
         file.write(content)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time inside the block, the others wait; ``path`` is a file of its own that vanishes at the end.
+
+    The system lets go of it however a process ends. Where the disk knows no locks, nobody waits. Raises WriteError.
+    """
+    with _refusing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _locked(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _locked(path: Path) -> IO[bytes]:
+    while True:
+        file = path.open("ab")
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # whoever had it has removed it
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from toolchain.errors import DataError
 from toolchain.events.dataset import RecordingRef, open_dataset
 from toolchain.events.digits import Digits, DigitsOptions
 from toolchain.events.splits import SplitOptions, require_split, split_indices, split_of
-from toolchain.events.tonic_sets import TonicSet, open_tonic
 
 
 def test_a_folder(tmp_path):
@@ -110,19 +109,6 @@ def test_links_and_pipes_do_not_hang(tmp_path):
     assert_refused(tmp_path, str(loop), "regular file")
 
 
-def test_a_tonic_set_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setenv("AOI_DATA_CACHE", str(tmp_path))
-    with pytest.raises(DataError, match=r"0 of 60000 .*--download"):
-        open_dataset("nmnist")
-
-
-def test_a_tonic_set_that_is_there(tmp_path, monkeypatch):
-    monkeypatch.setenv("AOI_DATA_CACHE", str(tmp_path))
-    write_folder(tmp_path / "NMNIST", {"Train/0": 2, "Train/1": 1, "Test/1": 1})
-    dataset = open_tonic(TonicSet("NMNIST", {"Train": 3, "Test": 1}, (34, 34, 2)), download=False)
-    assert (dataset.name, len(dataset.recordings)) == ("NMNIST", 4)
-
-
 def test_a_download_without_a_network_says_so(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("AOI_DATA_CACHE", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
@@ -137,7 +123,7 @@ def test_a_download_without_a_network_says_so(tmp_path, monkeypatch, capfd):
 
 
 def test_importing_is_light():
-    modules = ["dataset", "digits", "encode", "folder", "formats", "spikes", "splits", "tonic_sets"]
+    modules = ["dataset", "digits", "encode", "folder", "formats", "spikes", "splits", "sets", "sets.fetch"]
     code = "import sys; " + "; ".join(f"import toolchain.events.{name}" for name in modules)
     code += "; print([name for name in ('torch', 'tonic', 'sklearn', 'numba', 'lava') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -134,6 +134,41 @@ def test_a_damaged_recording_leaves_nothing_half_written(folder, tmp_path):
     assert list((tmp_path / "cache" / "spikes").iterdir()) == []
 
 
+def test_damaged_recordings_are_left_out_when_asked(folder, tmp_path):
+    cache = tmp_path / "cache"
+    cut, empty = folder / "Train" / "1" / "00002.bin", folder / "Train" / "0" / "00001.bin"
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:-2])
+    empty.write_bytes(b"")
+    for _ in range(2):  # encoded, then from the cache
+        data = load(folder, cache, skip_damaged=True)
+        assert len(data) == 7
+        assert len(data.skipped) == 2
+        assert str(empty) in data.skipped[0]
+        assert str(cut) in data.skipped[1]
+        assert data.rows.tolist() == [0, 2, 3, 4, 5, 7, 8]
+        assert_encoded(data, folder)
+        with pytest.raises(DataError, match="no events") as caught:  # the first of them, cached or not
+            load(folder, cache)
+        assert str(empty) in str(caught.value)
+    empty.unlink()
+    with pytest.raises(DataError, match=r"all 1 recordings are damaged.*truncated"):
+        load(folder, cache, indices=[5], skip_damaged=True)
+    state = cut.stat()
+    cut.write_bytes(whole)
+    os.utime(cut, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert_encoded(load(folder, cache), folder)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_recording_that_can_be_read_again_is_no_longer_left_out(folder, tmp_path):
+    locked = folder / "Train" / "1" / "00002.bin"
+    locked.chmod(0)
+    assert len(load(folder, tmp_path / "cache", skip_damaged=True)) == 8
+    locked.chmod(0o644)
+    assert_encoded(load(folder, tmp_path / "cache"), folder)
+
+
 def test_a_recording_beyond_the_encoding_is_named(folder, tmp_path):
     with pytest.raises(DataError, match="Train/0/00000: an event has x = "):
         load(folder, tmp_path / "cache", encoding=ENCODING.model_copy(update={"sensor_size": (8, 34, 2)}))
@@ -145,21 +180,26 @@ def test_a_cache_that_cannot_be_written(folder, tmp_path):
         load(folder, tmp_path / "cache")
 
 
-def _load_in_process(folder, cache, start):
+def _load_in_process(folder, cache, start, encoded):
+    calls = []
     start.wait()
-    assert_encoded(load(folder, cache), folder)
+    data = load(folder, cache, progress=lambda done, total: calls.append(done))
+    encoded.put(len(calls) > 1)
+    assert_encoded(data, folder)
 
 
-def test_two_processes_at_once(folder, tmp_path):
+def test_of_several_processes_at_once_one_encodes(folder, tmp_path):
     context = multiprocessing.get_context("fork")
-    start = context.Barrier(3)
-    processes = [context.Process(target=_load_in_process, args=(folder, tmp_path / "cache", start)) for _ in range(3)]
+    start, encoded = context.Barrier(3), context.SimpleQueue()
+    cache = tmp_path / "cache"
+    processes = [context.Process(target=_load_in_process, args=(folder, cache, start, encoded)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert len(list((tmp_path / "cache" / "spikes").iterdir())) == 2
+    assert sorted(encoded.get() for _ in processes) == [False, False, True]
+    assert len(list((cache / "spikes").iterdir())) == 2
 
 
 @given(st.tuples(*[st.integers(1, 4)] * 4), st.integers(0, 2**32 - 1))

@@ -49,3 +49,11 @@ def test_dropped_events_only_go_away() -> None:
     dropped = apply(AugmentConfig(drop=0.5))
     assert (dropped <= SPIKES).all()
     assert 0.5 < float(dropped.sum() / SPIKES.sum()) < 0.95
+
+
+def test_one_row_of_channels_stays_a_row() -> None:
+    row = torch.zeros(6, 1, 1, 40, 3)
+    row[..., 20, :] = 1
+    moved = augment(row, AugmentConfig(shift=5), torch.Generator().manual_seed(0))
+    assert (moved.sum((1, 2, 3, 4)) == 3).all()
+    assert not torch.equal(moved, row)

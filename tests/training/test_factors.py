@@ -66,7 +66,7 @@ def test_picture_has_a_panel_a_layer(tmp_path: Path) -> None:
 def test_module_averages_over_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     net = AnytimeNetwork.from_spec(NetworkSpec(layers=(DenseSpec(neurons=9, weight_scale=3),)), (1, 4, 4), 3)
-    module = AnytimeModule(net, TrainingConfig(epochs=1), seed=0, total_steps=1)
+    module = AnytimeModule(net, TrainingConfig(epochs=1), seed=0, total_steps=1, classes=("a", "b"))
     monkeypatch.setattr(module, "log", lambda *_, **__: None)  # Lightning's own bookkeeping needs a trainer
     spikes = (torch.rand(5, 1, 4, 4, 6) < 0.5).to(torch.uint8)
     module.on_validation_epoch_start()

@@ -14,17 +14,23 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def command(run: Path, *more: str) -> list[str]:
-    options = ["--set", "training.epochs=5", "--run", str(run), *more]
+EVENTS = "training.augment={roll: 1, jitter: 0.5, mix: 0.5, drop: 0.1}"
+
+
+def command(run: Path, *more: str, augment: str = "training.augment={shift: 1, rotate: 10}") -> list[str]:
+    options = ["--set", "training.epochs=5", "--set", augment, "--run", str(run), *more]
     return [sys.executable, "-m", "toolchain.cli", "train", "configs/digits.yaml", *options]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("augment", ["training.augment={shift: 1, rotate: 10}", EVENTS], ids=["spikes", "events"])
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, augment: str) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(whole), check=True, cwd=ROOT, capture_output=True)
-    process = subprocess.Popen(command(killed), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command(whole, augment=augment), check=True, cwd=ROOT, capture_output=True)
+    process = subprocess.Popen(
+        command(killed, augment=augment), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     last = killed / "checkpoints" / "last.ckpt"
     first_seen = None
     while process.poll() is None:
@@ -39,7 +45,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     process.wait()
     assert process.returncode == -signal.SIGKILL, "training ended before it could be killed"
     assert not (killed / "weights.safetensors").exists()
-    subprocess.run(command(killed, "--resume"), check=True, cwd=ROOT, capture_output=True)
+    subprocess.run(command(killed, "--resume", augment=augment), check=True, cwd=ROOT, capture_output=True)
     assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
 
 

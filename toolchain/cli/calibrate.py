@@ -14,6 +14,7 @@ from toolchain.cli.recordings import (
     DownloadOption,
     NetworkArgument,
     Request,
+    SkipDamagedOption,
     SplitOption,
     WindowOption,
     load_split,
@@ -44,6 +45,7 @@ def command(
     window_us: WindowOption = None,
     bins: BinsOption = None,
     download: DownloadOption = False,
+    skip_damaged: SkipDamagedOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Fit a stopping rule and choose its threshold; write both into the network file.
@@ -52,14 +54,15 @@ def command(
 
     Example: aoi calibrate runs/demo/network.net --max-drop 0.005
     """
-    request = Request(data, split, None, window_us, bins, download)
-    result = calibrate(net, request, max_drop, risk, rule=rule, temperature=temperature)
+    request = Request(data, split, None, window_us, bins, download, skip_damaged=skip_damaged)
+    result, skipped = calibrate(net, request, max_drop, risk, rule=rule, temperature=temperature)
     if json:
         print_json(
             {
                 **result.evidence(),
                 "temperature": result.temperature,
                 "calibration_samples": result.samples,
+                "skipped": skipped,
                 "network": str(net),
             }
         )
@@ -93,8 +96,9 @@ def calibrate(
     *,
     rule: str = "confidence",
     temperature: str = "shared",
-) -> Calibration:
-    """Calibrates on a split that training never saw and rewrites the file in one step."""
+) -> tuple[Calibration, int]:
+    """Calibrates on a split that training never saw and rewrites the file in one step. Also returns how many damaged
+    recordings were left out."""
     import numpy as np
 
     from toolchain.cutoff.calibration import calibrate as fit
@@ -135,13 +139,14 @@ def calibrate(
             "source": source_of(network, request),
             "split": request.split,
             "copies": copies,
+            "skipped": len(spikes.skipped),
             "fingerprint": set_fingerprint(spikes.fingerprints),
             **result.evidence(),
         },
     )
     metadata = network.metadata or Metadata(readout=readout_of(network))
     update_metadata(net, metadata.model_copy(update={"policy": policy}))
-    return result
+    return result, len(spikes.skipped)
 
 
 def _without_copies(spikes: SpikeData) -> tuple[SpikeData, int]:

@@ -15,6 +15,7 @@ from toolchain.cli.recordings import (
     DownloadOption,
     Request,
     SamplesOption,
+    SkipDamagedOption,
     SplitOption,
     WindowOption,
     load_split,
@@ -53,6 +54,7 @@ def command(
     window_us: WindowOption = None,
     bins: BinsOption = None,
     download: DownloadOption = False,
+    skip_damaged: SkipDamagedOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Networks and stopping rules in one table and one picture: the mean steps that each needs at equal accuracy drop.
@@ -73,7 +75,7 @@ def command(
     target = out or files[0].parent / "compare.png"
     if target.is_dir():
         raise DataError(f"--out {target}: is a folder; name a file, as {target / 'compare.png'}")
-    request = Request(data, split, samples, window_us, bins, download)
+    request = Request(data, split, samples, window_us, bins, download, skip_damaged=skip_damaged)
     titles = _titles(files)
     compared: dict[str, tuple[Compared, ...]] = {}
     marks: list[bytes] = []

@@ -15,6 +15,7 @@ from toolchain.cli.recordings import (
     Request,
     RuleOption,
     SamplesOption,
+    SkipDamagedOption,
     SplitOption,
     WindowOption,
     load_split,
@@ -54,6 +55,7 @@ def command(
     window_us: WindowOption = None,
     bins: BinsOption = None,
     download: DownloadOption = False,
+    skip_damaged: SkipDamagedOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Energy and time of a decision, and of all T steps, on Loihi boards: operations counted on the engine, ranges from
@@ -72,7 +74,7 @@ def command(
     else:
         network = read_network(net)
         chosen = rule_of(network, rule, required=False)
-        request = Request(data, split, samples, window_us, bins, download)
+        request = Request(data, split, samples, window_us, bins, download, skip_damaged=skip_damaged)
         warn_of_calibration(network, request)
         run = run_of(network, load_split(network, request), "running on the engine")
         result = {"network": str(net), "split": split, **costs(network.description, run, decided(chosen, run), board)}

@@ -63,7 +63,7 @@ def demo(run: Path) -> dict[str, Any]:
     say("3/6 verify: every layer and step on the engine, in SLAYER and in Lava")
     verified = verify(net, "all", Request(None, "validation", 8))
     say("4/6 calibrate the cutoff")
-    calibration = calibrate(net, Request(None, "calibration"), config.cutoff.max_drop, risk=0.05)
+    calibration, _ = calibrate(net, Request(None, "calibration"), config.cutoff.max_drop, risk=0.05)
     say("5/6 deploy in Lava, the same unseen digits with and without the cutoff")
     network = read_network(net)
     spikes = load_split(network, Request(None, "test"))

@@ -17,6 +17,7 @@ from toolchain.cli.recordings import (
     Request,
     RuleOption,
     SamplesOption,
+    SkipDamagedOption,
     SplitOption,
     WindowOption,
     load_split,
@@ -77,6 +78,7 @@ def command(
     window_us: WindowOption = None,
     bins: BinsOption = None,
     download: DownloadOption = False,
+    skip_damaged: SkipDamagedOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Run a network file as Lava processes with the monitor that stops each sample.
@@ -108,7 +110,8 @@ def command(
     if board is not None:
         check_board(network, board, refuse=target == "loihi" or (target == "slurm" and node == "loihi"))
     chosen = None if no_cutoff else rule_of(network, rule)
-    spikes = load_split(network, Request(data, split, samples, window_us, bins, download))
+    request = Request(data, split, samples, window_us, bins, download, skip_damaged=skip_damaged)
+    spikes = load_split(network, request)
     folder = results_folder(out or net.parent / "deploy")
     work = Work(network, spikes, readout_of(network), chosen, how, split)
     every_step = accuracy_at(scores_of(network, spikes, "all steps, on the engine"), spikes.labels)
@@ -259,6 +262,7 @@ def summarise(
     steps = spikes.shape[-1]
     return {
         "samples": len(results),
+        "skipped": len(spikes.skipped),
         "steps": steps,
         **drops(float(accuracy), float(every_step[-1]), float(every_step.max())),
         "mean_decision_step": mean_step,

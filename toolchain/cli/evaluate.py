@@ -17,6 +17,7 @@ from toolchain.cli.recordings import (
     Request,
     RuleOption,
     SamplesOption,
+    SkipDamagedOption,
     SplitOption,
     WindowOption,
     load_split,
@@ -60,6 +61,7 @@ def command(
     window_us: WindowOption = None,
     bins: BinsOption = None,
     download: DownloadOption = False,
+    skip_damaged: SkipDamagedOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Accuracy at every step and with the cutoff, what a decision costs, how sure the numbers are; on the bit-exact
@@ -75,11 +77,11 @@ def command(
     corruptions = [each for text in corrupt or [] for each in parse_corruptions(text)]
     network = read_network(net)
     chosen = rule_of(network, rule, required=False)
-    request = Request(data, split, samples, window_us, bins, download)
+    request = Request(data, split, samples, window_us, bins, download, skip_damaged=skip_damaged)
     warn_of_calibration(network, request)
     spikes = load_split(network, request)
     run = run_of(network, spikes, "running on the engine")
-    summary = evaluation(network, spikes, run, chosen) | {"split": split}
+    summary = evaluation(network, spikes, run, chosen) | {"split": split, "skipped": len(spikes.skipped)}
     if names:
         compared = compare(network, request, names, run.scores, spikes.labels, max_drop)
         summary["rules"] = table({net.stem: compared}, [b""])

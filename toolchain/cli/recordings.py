@@ -44,8 +44,12 @@ RuleOption = Annotated[
     ),
 ]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch a named data set if it is not here yet.")]
+SkipDamagedOption = Annotated[
+    bool, typer.Option("--skip-damaged", help="Leave out recordings that cannot be read; they are named and counted.")
+]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "calibration", "test")
+_NAMED = 5  # damaged recordings, before only their number is told
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,14 @@ class Request:
     bins: int | None = None
     download: bool = False
     corruption: Corruption | None = None
+    skip_damaged: bool = False
 
 
 def lasting_name(data: str) -> str:
     """``data`` so that it means the same from any working directory; a data set's name goes before a folder's."""
-    from toolchain.events.tonic_sets import TONIC_SETS
+    from toolchain.events.sets import SETS
 
-    named = data.lower() in ("digits", *TONIC_SETS)
+    named = data.lower() in ("digits", *SETS)
     return str(Path(data).resolve()) if data and not named and Path(data).is_dir() else data
 
 
@@ -126,14 +131,31 @@ def load_split(network: NetworkFile, request: Request) -> SpikeData:
     label = f"encoding {request.split}" + (f", {request.corruption}" if request.corruption else "")
     with progress(label) as advance:
         data = load_spikes(
-            dataset, indices[: request.samples], encoding, corruption=request.corruption, progress=advance
+            dataset,
+            indices[: request.samples],
+            encoding,
+            corruption=request.corruption,
+            skip_damaged=request.skip_damaged,
+            progress=advance,
         )
+    if request.corruption is None:  # otherwise it was said of the same recordings before
+        tell_skipped(data)
     classes = metadata.classes if metadata and metadata.classes else dataset.classes
     if len(classes) > network.description.outputs:
         raise DataError(
             f"{source}: {len(classes)} classes, but {network.path.name} has {network.description.outputs} outputs"
         )
     return data.with_classes(classes)
+
+
+def tell_skipped(data: SpikeData) -> None:
+    """Names damaged recordings that were left out: a few, then their number."""
+    from toolchain.cli.console import say
+
+    for reason in data.skipped[:_NAMED]:
+        say(f"left out: {reason}")
+    if len(data.skipped) > _NAMED:
+        say(f"left out: {len(data.skipped)} damaged recordings in all, of {len(data.skipped) + len(data)}")
 
 
 def _encoding(network: NetworkFile, request: Request, sensor_size: tuple[int, int, int]) -> Encoding:

@@ -14,6 +14,7 @@ from toolchain.cli.recordings import (
     DownloadOption,
     Request,
     SamplesOption,
+    SkipDamagedOption,
     SplitOption,
     WindowOption,
     load_split,
@@ -39,13 +40,14 @@ def command(
     window_us: WindowOption = None,
     bins: BinsOption = None,
     download: DownloadOption = False,
+    skip_damaged: SkipDamagedOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Write one HTML page that shows what a network's cutoff trades: it needs no network and no other file.
 
     Example: aoi report runs/demo
     """
-    page = report(run, Request(data, split, samples, window_us, bins, download), out)
+    page = report(run, Request(data, split, samples, window_us, bins, download, skip_damaged=skip_damaged), out)
     size = page.stat().st_size
     print_json({"report": str(page), "bytes": size}) if json else say(f"wrote {page} ({size / 1e6:.1f} MB)")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolchain.cli.console import JsonFlag, print_json, print_table, say, show_error
+from toolchain.cli.recordings import SkipDamagedOption
 from toolchain.errors import CheckFailed, ConfigError
 
 PartitionOption = Annotated[str | None, typer.Option(help="Of the cluster. Default: the cluster's own.")]
@@ -42,6 +43,7 @@ def command(
         bool, typer.Option("--overwrite", help="Run those again that were run with another configuration.")
     ] = False,
     download: Annotated[bool, typer.Option("--download", help="Fetch named data sets that are not here yet.")] = False,
+    skip_damaged: SkipDamagedOption = False,
     slurm: Annotated[bool, typer.Option("--slurm", help="Run the cells as a job array on a Slurm cluster.")] = False,
     partition: PartitionOption = None,
     minutes: MinutesOption = 60,
@@ -64,7 +66,7 @@ def command(
     root = out or Path("runs") / plan.name
     folders = [CellFolder(each, root / each.name) for each in cells(plan, study, _sources(plan, data or []))]
     if cell is not None:
-        _run_one(plan, folders, cell, attached, download)
+        _run_one(plan, folders, cell, attached, download, skip_damaged)
         return
     chosen = [folder for folder in folders if only is None or only in folder.cell.name]
     if not chosen:
@@ -72,11 +74,14 @@ def command(
     if not table:
         todo = _todo(chosen, overwrite)
         say(f"{len(chosen) - len(todo)} of {len(chosen)} cells are done; {len(todo)} to run in {root}")
+        options = [*(["--download"] if download else []), *(["--skip-damaged"] if skip_damaged else [])]
+        for text in data or []:
+            options += ["--data", text]
         if slurm:
             wants = Resources(partition=partition, minutes=minutes, at_once=workers)
-            _run_slurm(study.resolve(), root.resolve(), todo, data or [], wants, download)
+            _run_slurm(study.resolve(), root.resolve(), todo, options, wants)
         else:
-            _run_local(study, root, todo, data or [], workers, download)
+            _run_local(study, root, todo, options, workers)
     summary = _summary(plan, folders, root)
     if json:
         print_json(summary)
@@ -114,16 +119,11 @@ def _todo(folders: Sequence[CellFolder], overwrite: bool) -> list[CellFolder]:
     return [folder for folder in folders if folder.result() is None]
 
 
-def _cell_command(study: Path, root: Path, data: Sequence[str], download: bool, name: str) -> list[str]:
-    command = [sys.executable, "-m", "toolchain.cli", "sweep", str(study), "--out", str(root), "--cell", name]
-    for text in data:
-        command += ["--data", text]
-    return command + (["--download"] if download else [])
+def _cell_command(study: Path, root: Path, options: Sequence[str], name: str) -> list[str]:
+    return [sys.executable, "-m", "toolchain.cli", "sweep", str(study), "--out", str(root), "--cell", name, *options]
 
 
-def _run_local(
-    study: Path, root: Path, todo: Sequence[CellFolder], data: Sequence[str], workers: int, download: bool
-) -> None:
+def _run_local(study: Path, root: Path, todo: Sequence[CellFolder], options: Sequence[str], workers: int) -> None:
     from toolchain.training.sweep import run_side_by_side
 
     ended = 0
@@ -140,15 +140,13 @@ def _run_local(
 
     run_side_by_side(
         todo,
-        lambda folder: [*_cell_command(study, root, data, download, folder.cell.name), "--attached"],
+        lambda folder: [*_cell_command(study, root, options, folder.cell.name), "--attached"],
         workers,
         done,
     )
 
 
-def _run_slurm(
-    study: Path, root: Path, todo: Sequence[CellFolder], data: Sequence[str], wants: Resources, download: bool
-) -> None:
+def _run_slurm(study: Path, root: Path, todo: Sequence[CellFolder], options: Sequence[str], wants: Resources) -> None:
     """Submits what no job of an earlier call still works on, and waits for all. Interrupted, the jobs go on."""
     import json
     import time
@@ -164,7 +162,7 @@ def _run_slurm(
     for folder in new:
         folder.failure_file.unlink(missing_ok=True)
     if new:
-        commands = [tuple(_cell_command(study, root, data, download, folder.cell.name)) for folder in new]
+        commands = [tuple(_cell_command(study, root, options, folder.cell.name)) for folder in new]
         ids = slurm.submit(CommandJob(), commands, root / "slurm", "aoi-sweep", wants)
         jobs |= dict(zip((folder.cell.name for folder in new), ids, strict=True))
         write_atomically(note, json.dumps(jobs).encode())
@@ -183,7 +181,9 @@ def _run_slurm(
             say(f"{len(todo) - len(waiting)} of {len(todo)}: {folder.cell.name}: {state}")
 
 
-def _run_one(plan: StudyConfig, folders: Sequence[CellFolder], name: str, attached: bool, download: bool) -> None:
+def _run_one(
+    plan: StudyConfig, folders: Sequence[CellFolder], name: str, attached: bool, download: bool, skip_damaged: bool
+) -> None:
     """One cell in this process; whatever ends it is left for the table."""
     folder = next((each for each in folders if each.cell.name == name), None)
     if folder is None:
@@ -194,7 +194,7 @@ def _run_one(plan: StudyConfig, folders: Sequence[CellFolder], name: str, attach
         if folder.result() is not None:
             return
         try:
-            _train_and_judge(folder, plan.max_drop, download)
+            _train_and_judge(folder, plan.max_drop, download, skip_damaged)
         except Exception as error:
             folder.fail(" ".join(f"{type(error).__name__}: {error}".split())[:500])
             raise
@@ -213,7 +213,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _train_and_judge(folder: CellFolder, max_drop: float, download: bool) -> None:
+def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_damaged: bool) -> None:
     import numpy as np
 
     from toolchain.cli.recordings import Request, load_split, run_of
@@ -233,9 +233,12 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool) -> Non
         overwrite=overwrite,
         values=(*cell.overrides, ("data.source", cell.config.data.source)),
         download=download,
+        skip_damaged=skip_damaged,
     )
     network = read_network(export_run(run, run.network))
-    held_back, fit = (load_split(network, Request(None, split)) for split in (cell.held_back, "validation"))
+    held_back, fit = (
+        load_split(network, Request(None, split, skip_damaged=skip_damaged)) for split in (cell.held_back, "validation")
+    )
     judged, fitted = (run_of(network, data, "running on the engine") for data in (held_back, fit))
     channels, height, width, _ = held_back.shape
     weights = load_network(run, (channels, height, width), len(held_back.classes))
@@ -249,6 +252,7 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool) -> Non
         "stf": spatial_temporal_factors(weights, held_back),
         **{key: trained[key] for key in ("train_samples", "best_epoch", "train_s", "samples_per_s")},
         "resumed": resume,
+        "skipped": len(held_back.skipped) + int(str(trained["skipped"])),
     }
     with atomic_file(folder.scores_file) as file:
         np.savez_compressed(file, scores=judged.scores, labels=held_back.labels, ids=np.array(held_back.ids))
@@ -288,6 +292,7 @@ def _summary(plan: StudyConfig, folders: Sequence[CellFolder], root: Path) -> di
         "max_drop": plan.max_drop,
         "cells": len(folders),
         "done": sum(result is not None for result in results.values()),
+        "skipped": max((result.get("skipped", 0) for result in results.values() if result), default=0),
         "missing": {folder.cell.name: folder.missing() for folder in folders if results[folder.cell] is None},
         "experiments": experiments,
         "picture": None,

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from toolchain.cli.console import JsonFlag, print_json, print_table, progress, say
-from toolchain.errors import ConfigError
+from toolchain.cli.recordings import SkipDamagedOption
+from toolchain.errors import ConfigError, DataError
 
 
 def command(
@@ -25,6 +26,7 @@ def command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in that folder.")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one value.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch a named data set if it is not here yet.")] = False,
+    skip_damaged: SkipDamagedOption = False,
     slurm: Annotated[bool, typer.Option("--slurm", help="Submit it as a job of a Slurm cluster, and return.")] = False,
     partition: Annotated[str | None, typer.Option(help="Of the cluster. Default: the cluster's own.")] = None,
     minutes: Annotated[int, typer.Option(min=1, help="Time limit of the job; then it is requeued and goes on.")] = 60,
@@ -41,14 +43,24 @@ def command(
         if resume or overwrite:
             raise ConfigError("--slurm: a job goes on by itself where there is a checkpoint; leave out --resume")
         folder = run or Path("runs") / load_config(config, set_).name
-        job = submit(config, folder, data, set_ or [], download, partition, minutes)
+        options = [*(["--download"] if download else []), *(["--skip-damaged"] if skip_damaged else [])]
+        job = submit(config, folder, data, set_ or [], options, partition, minutes)
         print_json({"job": job, "run": str(folder)}) if json else say(f"job {job} trains {folder}")
         return
     if continue_:
         if resume or overwrite:
             raise ConfigError("--continue decides itself between --resume and --overwrite; leave those out")
         resume, overwrite = how_to_go_on(run or Path("runs") / load_config(config, set_).name)
-    result = train(config, data, run, resume=resume, overwrite=overwrite, overrides=set_, download=download)
+    result = train(
+        config,
+        data,
+        run,
+        resume=resume,
+        overwrite=overwrite,
+        overrides=set_,
+        download=download,
+        skip_damaged=skip_damaged,
+    )
     if not processes().first:
         return
     if json:
@@ -67,7 +79,13 @@ def command(
 
 
 def submit(
-    config: Path, run: Path, data: str | None, overrides: list[str], download: bool, partition: str | None, minutes: int
+    config: Path,
+    run: Path,
+    data: str | None,
+    overrides: list[str],
+    options: list[str],
+    partition: str | None,
+    minutes: int,
 ) -> str:
     """Submits the training as a job, which goes on from its last epoch whenever it is requeued. Returns its id."""
     import sys
@@ -78,7 +96,7 @@ def submit(
     from toolchain.cluster.slurm import submit as submit_jobs
 
     command = [sys.executable, "-m", "toolchain.cli", "train", str(config.resolve()), "--run", str(run.resolve())]
-    command += ["--continue", *(["--data", lasting_name(data)] if data else []), *(["--download"] if download else [])]
+    command += ["--continue", *(["--data", lasting_name(data)] if data else []), *options]
     for text in overrides:
         command += ["--set", text]
     logs = run.resolve().with_name(f"{run.name}.slurm")
@@ -106,10 +124,12 @@ def train(
     overrides: list[str] | None = None,
     values: Iterable[tuple[str, Any]] = (),
     download: bool = False,
+    skip_damaged: bool = False,
 ) -> dict[str, object]:
     """Config + recordings → run folder; ``overrides`` and ``values`` as in ``load_config``."""
-    from toolchain.cli.recordings import lasting_name, open_data
+    from toolchain.cli.recordings import lasting_name, open_data, tell_skipped
     from toolchain.training.config import load_config
+    from toolchain.training.event_augment import check_flip, mirror_table
     from toolchain.training.processes import processes
     from toolchain.training.run_folder import RunFolder
 
@@ -120,6 +140,7 @@ def train(
     if run is not None and str(run) in ("", "."):
         raise ConfigError("--run: name a folder of the run's own, such as runs/mine")
     config = load_config(config_file, overrides, None if data is None else lasting_name(data), values)
+    check_flip(config.training.augment, config.data.source)
     folder = RunFolder(run or Path("runs") / config.name)
     if not resume:
         if first:  # the others find what it has begun to write
@@ -137,11 +158,19 @@ def train(
     dataset = open_data(config.data, download)
     if len(dataset.classes) < 2:
         raise ConfigError(f"{config.data.source}: one class is nothing to tell apart; a folder a class below Train")
+    mirror_table(config.training.augment.mirror, dataset.classes)  # refuses what would fail when training begins
     encoding = config.encoding.for_sensor(dataset.sensor_size)
     split = [require_split(dataset, config.data.splits, name) for name in ("train", "validation")]
     with progress("encoding recordings") as advance:
-        spikes = load_spikes(dataset, np.concatenate(split), encoding, progress=advance)
-    training, validation = spikes.subset(range(len(split[0]))), spikes.subset(range(len(split[0]), len(spikes)))
+        spikes = load_spikes(dataset, np.concatenate(split), encoding, skip_damaged=skip_damaged, progress=advance)
+    if first:
+        tell_skipped(spikes)
+    trains = spikes.rows < len(split[0])
+    training, validation = (spikes.subset(np.flatnonzero(part)) for part in (trains, ~trains))
+    if not len(training) or not len(validation):
+        raise DataError(
+            f"{config.data.source}: damaged recordings leave none to {'train' if not len(training) else 'validate'}"
+        )
     if resume and not np.array_equal(folder.read_trained_on(), spikes.fingerprints):
         raise ConfigError(f"{folder.path}: the recordings of {config.data.source} have changed since; train anew")
 
@@ -164,6 +193,7 @@ def train(
         "run": str(folder.path),
         "train_samples": len(training),
         "validation_samples": len(validation),
+        "skipped": len(spikes.skipped),
         "epochs": result.epochs,
         "best_epoch": result.best_epoch,
         "val_accuracy": result.val_accuracy,

@@ -14,6 +14,7 @@ from toolchain.cli.recordings import (
     DownloadOption,
     NetworkArgument,
     Request,
+    SkipDamagedOption,
     SplitOption,
     WindowOption,
     load_split,
@@ -55,6 +56,7 @@ def command(
     window_us: WindowOption = None,
     bins: BinsOption = None,
     download: DownloadOption = False,
+    skip_damaged: SkipDamagedOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Prove that the engine, SLAYER and Lava execute a network alike: every layer, step, current, voltage and spike.
@@ -64,7 +66,7 @@ def command(
 
     Example: aoi verify runs/demo/network.net --against all
     """
-    request = Request(data, split, samples, window_us, bins, download)
+    request = Request(data, split, samples, window_us, bins, download, skip_damaged=skip_damaged)
     result = verify(net, against, request, samples=samples, steps=steps, input_=input_, values=values)
     if json:
         print_json(result)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from toolchain.events.digits import DigitsOptions
 
 
+Official = Literal["train", "test"] | None
+
+
 @dataclass(frozen=True)
 class RecordingRef:
     """One recording of a data set."""
@@ -23,8 +26,8 @@ class RecordingRef:
     """``Train/3/00017``: part, class, name without its ending."""
     label: int
     """Index into the data set's classes."""
-    official: Literal["train", "test"]
-    """The part that the data set's makers put it in."""
+    official: Official
+    """The part that the data set's makers put it in; None where they made none."""
 
 
 class EventDataset(Protocol):
@@ -57,26 +60,29 @@ def open_dataset(
     digits: DigitsOptions | None = None,
     sensor_size: tuple[int, int, int] | None = None,
 ) -> EventDataset:
-    """``data`` is ``digits``, the name of a tonic data set (``NMNIST``; case does not matter) or a folder.
+    """``data`` is ``digits``, the name of a data set (``NMNIST``; case does not matter) or a folder.
 
-    A folder is laid out as ``Train|Test/<label>/<recording>``. A name goes before a folder of the same name: write
-    ``./digits`` for the folder. ``digits`` are the options of the built-in data set. ``sensor_size`` is that of a
-    folder's recordings, see :class:`~toolchain.events.folder.FolderDataset`. Raises
-    :class:`~toolchain.errors.DataError`.
+    A folder is laid out as ``Train|Test/<label>/<recording>``, or as one of the named data sets. A name goes before a
+    folder of the same name: write ``./digits`` for the folder. ``digits`` are the options of the built-in data set.
+    ``sensor_size`` is that of the recordings in ``Train|Test``, see :func:`~toolchain.events.folder.open_folder`.
+    Raises :class:`~toolchain.errors.DataError`.
     """
-    from toolchain.events.tonic_sets import TONIC_SETS, open_tonic
+    from toolchain.events.sets import SETS, set_in
 
     name = data.lower()
     if name == "digits":
         from toolchain.events.digits import Digits, DigitsOptions
 
         return Digits(digits or DigitsOptions())
-    if name in TONIC_SETS:
-        return open_tonic(TONIC_SETS[name], download=download)
-    from toolchain.events.folder import FolderDataset
+    if name in SETS:
+        from toolchain.events.sets.fetch import open_named
+
+        return open_named(SETS[name], download=download)
+    from toolchain.events.folder import open_folder
 
     root = Path(data).expanduser()
     if not root.is_dir():
-        names = ", ".join(["digits", *(known.name for known in TONIC_SETS.values())])
+        names = ", ".join(["digits", *(known.name for known in SETS.values())])
         raise DataError(f"{data}: no such data set or folder; give {names}, or a folder Train|Test/<label>/<recording>")
-    return FolderDataset(root, sensor_size=sensor_size)
+    known = set_in(root)
+    return known.open(root, str(root)) if known else open_folder(root, sensor_size=sensor_size)

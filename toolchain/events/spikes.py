@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,9 +19,9 @@ from toolchain.events.dataset import EventDataset, RecordingRef
 from toolchain.events.encode import encode
 from toolchain.events.encoding import Encoding
 from toolchain.events.recording import fingerprint
-from toolchain.files import atomic_file, write_atomically
+from toolchain.files import alone, atomic_file, write_atomically
 
-_VERSION = 1
+_VERSION = 2
 """Part of every key: raise it when the same recordings give other files."""
 _CHUNK = 1 << 20
 
@@ -40,7 +41,9 @@ class SpikeData:
     packed: np.ndarray
     """uint8 (stored, ceil(C·H·W·T / 8)), often a memory map; bits of the flattened spikes, first bit highest."""
     rows: np.ndarray
-    """int64 (N,), the row of each recording in ``packed``."""
+    """int64 (N,), the row of each recording in ``packed``, which is its place among those that were asked for."""
+    skipped: tuple[str, ...] = ()
+    """What was wrong with each damaged recording that was left out."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -87,6 +90,7 @@ def load_spikes(
     encoding: Encoding,
     *,
     corruption: Corruption | None = None,
+    skip_damaged: bool = False,
     cache_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SpikeData:
@@ -94,30 +98,47 @@ def load_spikes(
 
     ``indices`` are into ``dataset.recordings``; ``progress`` is called with (done, total). ``corruption`` changes the
     events before they are encoded; the fingerprints stay those of the recordings. The cache knows the recordings by
-    name, size and time of change; what it holds is checked against a hash and built again where that fails. Memory
-    stays at one recording while the cache is built, and the result is mapped from disk. Raises DataError, naming the
-    recording that is damaged or empty.
+    name, size and time of change; what it holds is checked against a hash and built again where that fails. Of several
+    processes that ask for the same, one encodes and the others wait for it. Memory stays at one recording while the
+    cache is built, and the result is mapped from disk. Raises DataError, naming the first recording that is damaged or
+    empty; with ``skip_damaged`` these are left out and named in ``skipped``, and it raises where no other is left.
     """
     refs = [dataset.recordings[int(i)] for i in indices]
     folder = (cache_dir or cache_folder()) / "spikes"
     key = _key(dataset, refs, encoding, corruption)
-    stored = _read(folder, key, len(refs), encoding)
+    stored = _read(folder, key, dataset, refs, encoding)
     if stored is None:
-        _build(folder, key, dataset, refs, encoding, corruption, progress)
-        stored = _read(folder, key, len(refs), encoding)
+        try:
+            with alone(folder / f".{key}.lock"):
+                stored = _read(folder, key, dataset, refs, encoding)
+                if stored is None:
+                    _build(folder, key, dataset, refs, encoding, corruption, skip_damaged, progress)
+                    stored = _read(folder, key, dataset, refs, encoding)
+        except (OSError, WriteError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise DataError(
+                f"{folder}: cannot keep encoded recordings there ({reason or error}); set AOI_CACHE_DIR to a "
+                "folder that can be written to"
+            ) from error
         if stored is None:
             raise DataError(f"{folder}: what was just written cannot be read back; set AOI_CACHE_DIR to another disk")
     elif progress:
         progress(len(refs), len(refs))
-    packed, fingerprints = stored
+    damage = stored.damage
+    if damage and not skip_damaged:
+        raise DataError(next(iter(damage.values())))
+    if damage and len(damage) == len(refs):
+        raise DataError(f"{dataset.name}: all {len(refs)} recordings are damaged: {next(iter(damage.values()))}")
+    sound = np.setdiff1d(np.arange(len(refs)), list(damage))
     return SpikeData(
-        ids=tuple(ref.id for ref in refs),
-        labels=np.array([ref.label for ref in refs], dtype=np.int64),
+        ids=tuple(refs[row].id for row in sound),
+        labels=np.array([refs[row].label for row in sound], dtype=np.int64),
         classes=dataset.classes,
-        fingerprints=fingerprints,
+        fingerprints=stored.fingerprints[sound],
         shape=encoding.shape,
-        packed=packed,
-        rows=np.arange(len(refs)),
+        packed=stored.packed,
+        rows=sound,
+        skipped=tuple(damage.values()),
     )
 
 
@@ -131,8 +152,8 @@ def _key(dataset: EventDataset, refs: Sequence[RecordingRef], encoding: Encoding
     return digest.hexdigest()
 
 
-# A key has two files: KEY.npy with the bits, and KEY.json with the fingerprints and the hash of the bits, written last.
-# Two processes that build the same key write the same bytes, so it does not matter whose files stay.
+# A key has two files: KEY.npy with the bits, and KEY.json with the fingerprints, the rows of damaged recordings (whose
+# bits and fingerprints are 0) and the hash of the bits, written last.
 
 
 def _build(
@@ -142,33 +163,47 @@ def _build(
     refs: Sequence[RecordingRef],
     encoding: Encoding,
     corruption: Corruption | None,
+    skip_damaged: bool,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     digest = hashlib.blake2b(digest_size=16)
-    fingerprints = []
+    fingerprints, damaged = [], []
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(refs), _row_bytes(encoding))}
-    try:
-        with atomic_file(folder / f"{key}.npy") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for done, ref in enumerate(refs):
-                events = dataset.read(ref)
-                if len(events) == 0:
-                    raise DataError(f"{dataset.name}: recording {ref.id} holds no events")
+    with atomic_file(folder / f"{key}.npy") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for index, ref in enumerate(refs):
+            try:
+                events = _read_events(dataset, ref)
+            except _Damaged:
+                if not skip_damaged:
+                    raise
+                damaged.append(index)
+                fingerprints.append(0)
+                row = bytes(_row_bytes(encoding))
+            else:
                 shown = corruption.apply(events, ref.id, encoding.sensor_size) if corruption else events
-                row = pack(_encode(dataset, ref, shown, encoding)).tobytes()
-                file.write(row)
-                digest.update(row)
                 fingerprints.append(fingerprint(events))
-                if progress:
-                    progress(done + 1, len(refs))
-        note = {"blake2b": digest.hexdigest(), "fingerprints": fingerprints}
-        write_atomically(folder / f"{key}.json", json.dumps(note).encode())
-    except (OSError, WriteError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise DataError(
-            f"{folder}: cannot keep encoded recordings there ({reason or error}); set AOI_CACHE_DIR to a "
-            "folder that can be written to"
-        ) from error
+                row = pack(_encode(dataset, ref, shown, encoding)).tobytes()
+            file.write(row)
+            digest.update(row)
+            if progress:
+                progress(index + 1, len(refs))
+    note = {"blake2b": digest.hexdigest(), "fingerprints": fingerprints, "damaged": damaged}
+    write_atomically(folder / f"{key}.json", json.dumps(note).encode())
+
+
+class _Damaged(DataError):
+    """A recording cannot be read, or holds no events."""
+
+
+def _read_events(dataset: EventDataset, ref: RecordingRef) -> np.ndarray:
+    try:
+        events = dataset.read(ref)
+    except DataError as error:
+        raise _Damaged(str(error)) from error
+    if len(events) == 0:
+        raise _Damaged(f"{dataset.name}: recording {ref.id} holds no events")
+    return events
 
 
 def _encode(dataset: EventDataset, ref: RecordingRef, events: np.ndarray, encoding: Encoding) -> np.ndarray:
@@ -178,23 +213,40 @@ def _encode(dataset: EventDataset, ref: RecordingRef, events: np.ndarray, encodi
         raise DataError(f"{dataset.name}: recording {ref.id}: {error}") from error
 
 
-def _read(folder: Path, key: str, count: int, encoding: Encoding) -> tuple[np.ndarray, np.ndarray] | None:
-    """(packed, fingerprints), or None where they are missing or not what was written."""
+class _Stored(NamedTuple):
+    packed: np.ndarray
+    fingerprints: np.ndarray
+    damage: dict[int, str]
+    """Row → what is wrong with its recording."""
+
+
+def _read(
+    folder: Path, key: str, dataset: EventDataset, refs: Sequence[RecordingRef], encoding: Encoding
+) -> _Stored | None:
+    """None where it is missing, is not what was written, or a recording that was damaged can be read by now."""
     try:
         note = json.loads((folder / f"{key}.json").read_bytes())
         packed = np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
-        if packed.shape != (count, _row_bytes(encoding)) or packed.dtype != np.uint8:
+        if packed.shape != (len(refs), _row_bytes(encoding)) or packed.dtype != np.uint8:
             return None
         digest = hashlib.blake2b(digest_size=16)
         rows = max(1, _CHUNK // max(1, packed.shape[1]))
-        for start in range(0, count, rows):
+        for start in range(0, len(refs), rows):
             digest.update(packed[start : start + rows].tobytes())
         if digest.hexdigest() != note["blake2b"]:
             return None
         fingerprints = np.array(note["fingerprints"], dtype=np.uint64)
+        damage = {}
+        for index in note["damaged"]:
+            try:
+                _read_events(dataset, refs[index])
+            except _Damaged as error:
+                damage[index] = str(error)
+            else:
+                return None
     except Exception:  # whatever is wrong with a cache, it is built again
         return None
-    return (packed, fingerprints) if fingerprints.shape == (count,) else None
+    return _Stored(packed, fingerprints, damage) if fingerprints.shape == (len(refs),) else None
 
 
 def _row_bytes(encoding: Encoding) -> int:

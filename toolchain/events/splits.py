@@ -13,13 +13,14 @@ from toolchain.events.encoding import Split
 
 
 class SplitOptions(BaseModel):
-    """How a data set's official training part is divided."""
+    """How a data set's official training part is divided, or all of it where its makers made no parts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(0, ge=0, lt=2**31)
     validation: float = Field(0.15, ge=0, lt=1, description="share of the training part")
     calibration: float = Field(0.15, ge=0, lt=1, description="share of the training part")
+    test: float = Field(0.2, ge=0, lt=1, description="share of the whole, where its makers made no test part")
 
     @model_validator(mode="after")
     def _leaves_something(self) -> SplitOptions:
@@ -39,6 +40,10 @@ def split_of(ref: RecordingRef, options: SplitOptions) -> Split:
     if ref.official == "test":
         return "test"
     share = hash_share(f"{options.seed}:{ref.id}")
+    if ref.official is None:
+        if share < options.test:
+            return "test"
+        share = (share - options.test) / (1 - options.test)
     if share < options.validation:
         return "validation"
     return "calibration" if share < options.validation + options.calibration else "train"
@@ -56,7 +61,11 @@ def require_split(dataset: EventDataset, options: SplitOptions, split: Split) ->
     indices = split_indices(dataset, options)[split]
     if len(indices):
         return indices
-    official = sum(ref.official == ("test" if split == "test" else "train") for ref in dataset.recordings)
-    part = "Test" if split == "test" else "Train"
-    way_out = "add recordings to it" if split == "test" else f"add recordings to it, or raise the share of '{split}'"
-    raise DataError(f"{dataset.name}: split '{split}' is empty; {part} has {official} recordings: {way_out}")
+    part = "test" if split == "test" else "train"
+    official = sum(ref.official in (part, None) for ref in dataset.recordings)
+    whole = any(ref.official is None for ref in dataset.recordings)
+    where = "the data set" if whole else part.capitalize()
+    raises = "" if split == "test" and not whole else f", or raise the share of '{split}'"
+    raise DataError(
+        f"{dataset.name}: split '{split}' is empty; {where} has {official} recordings: add recordings to it{raises}"
+    )

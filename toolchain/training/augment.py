@@ -1,4 +1,7 @@
-"""Augmentation of spike tensors: small affine motions of the camera and dropped events, deterministic by seed."""
+"""Augmentation of spike tensors: small affine motions of the camera and dropped events, deterministic by seed.
+
+What moves or mixes events is in :mod:`~toolchain.training.event_augment`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,11 @@ class AugmentConfig(BaseModel):
     scale: float = Field(0.0, ge=0, lt=1, description="fraction of the size")
     shear: float = Field(0.0, ge=0, lt=1)
     drop: float = Field(0.0, ge=0, lt=1, description="largest share of a sample's spikes that is left out")
+    flip: float = Field(0.0, ge=0, le=1, description="share of samples that are mirrored, left to right")
+    mirror: dict[str, str] = Field(default_factory=dict, description="classes that a mirror swaps; the others stay")
+    roll: int = Field(0, ge=0, le=4096, description="pixels; what leaves the sensor comes back on its other side")
+    jitter: float = Field(0.0, ge=0, le=4096, description="standard deviation of each event's time, in timesteps")
+    mix: float = Field(0.0, ge=0, le=1, description="share of samples in which a box of pixels is another sample's")
 
 
 def augment(spikes: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
@@ -33,7 +41,7 @@ def augment(spikes: torch.Tensor, config: AugmentConfig, generator: torch.Genera
     theta[:, 0, 1] = shear - torch.sin(angle) * size
     theta[:, 1, 0] = torch.sin(angle) * size
     theta[:, 0, 2] = draw(2 * config.shift / width)
-    theta[:, 1, 2] = draw(2 * config.shift / height)
+    theta[:, 1, 2] = draw(2 * config.shift / height) * (height > 1)  # a cochlea has one row, which stays
     drop = torch.rand(samples, 1, 1, 1, 1, generator=generator) * config.drop
     if config.shift or config.rotate or config.scale or config.shear:
         grid = torch.nn.functional.affine_grid(

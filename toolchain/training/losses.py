@@ -52,6 +52,7 @@ def readout_loss(
 ) -> torch.Tensor:
     """The loss that ``config`` names: ``scores`` (N, classes, T), ``labels`` int64 (N,) → scalar.
 
+    Of mixed samples ``labels`` are shares, float (N, classes).
     ``weights``: the network's, which TRT looks at and the others do not.
     """
     if config.name == "mean":
@@ -63,12 +64,14 @@ def readout_loss(
 
 
 def tet_loss(scores: torch.Tensor, labels: torch.Tensor, config: LossConfig) -> torch.Tensor:
-    """``scores`` (N, classes, T), ``labels`` int64 (N,) → scalar."""
+    """``scores`` (N, classes, T), ``labels`` int64 (N,) or shares (N, classes) → scalar."""
     outputs = step_outputs(scores, config)
     steps = outputs.shape[-1]
-    each = functional.cross_entropy(outputs, labels[:, None].expand(-1, steps), reduction="none")  # (N, T)
+    at_steps = labels[..., None].expand(*labels.shape, steps)
+    each = functional.cross_entropy(outputs, at_steps, reduction="none")  # (N, T)
     if config.mse_weight:
-        target = config.mse_target * functional.one_hot(labels, outputs.shape[1]).to(outputs.dtype)
+        shares = labels if labels.is_floating_point() else functional.one_hot(labels, outputs.shape[1])
+        target = config.mse_target * shares.to(outputs.dtype)
         mse = (outputs - target[..., None]).square().mean(1)
         each = (1 - config.mse_weight) * each + config.mse_weight * mse
     if config.weight_steps is not None:

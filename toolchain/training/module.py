@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -10,6 +11,7 @@ import torch
 from models.network import AnytimeNetwork
 from toolchain.training.augment import augment
 from toolchain.training.config import TrainingConfig
+from toolchain.training.event_augment import augment_events, mirror_table
 from toolchain.training.losses import readout_loss
 from toolchain.training.regularisers.base import Hidden, build
 from toolchain.training.regularisers.str_factor import spatial_temporal_factor
@@ -28,19 +30,25 @@ class _OneCycle(torch.optim.lr_scheduler.OneCycleLR):
 class AnytimeModule(lightning.LightningModule):
     """Trains ``network``. All randomness of a step comes from (seed, step), so that a resumed run repeats it."""
 
-    def __init__(self, network: AnytimeNetwork, config: TrainingConfig, seed: int, total_steps: int) -> None:
+    def __init__(
+        self, network: AnytimeNetwork, config: TrainingConfig, seed: int, total_steps: int, classes: Sequence[str]
+    ) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.seed = seed
         self.total_steps = total_steps
+        self.mirror = mirror_table(config.augment.mirror, classes)
         self.regulariser = build(config.regulariser)
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         spikes, labels = batch
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step + (self.global_rank << 48))
-        response = self.network(augment(spikes.float(), self.config.augment, generator))
+        events, labels = augment_events(spikes.float(), labels, self.config.augment, generator, self.mirror)
+        response = self.network(augment(events, self.config.augment, generator))
         loss = self._loss(response.scores, labels)
+        if labels.is_floating_point():  # mixed: right is the class of the larger share
+            labels = labels.argmax(1)
         right = response.scores.argmax(1) == labels[:, None]
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         self.log("train_accuracy", right[:, -1].float().mean(), on_step=False, on_epoch=True, prog_bar=True)

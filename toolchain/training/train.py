@@ -82,7 +82,7 @@ def fit(
             "start fewer, or set a larger one"
         )
     loader = batches(train, options.batch_size, config.seed, shuffle=True, share=Share(place.index, place.of))
-    module = AnytimeModule(network, options, config.seed, total_steps=len(loader) * options.epochs)
+    module = AnytimeModule(network, options, config.seed, len(loader) * options.epochs, train.classes)
     checkpoint = ModelCheckpoint(
         run.checkpoints,
         filename="best",

@@ -18,7 +18,7 @@ _MEMBER_LIMIT = 2**31
 
 def read_npy(path: Path) -> np.ndarray:
     """One structured array of shape (n,) with integer fields x, y, t (µs) and p (bool, 0/1 or -1/1)."""
-    return _from_structured(path, _load(path))
+    return _from_structured(path, load_array(path))
 
 
 def read_npz(path: Path) -> np.ndarray:
@@ -30,9 +30,9 @@ def read_npz(path: Path) -> np.ndarray:
         raise DataError(f"{path}: damaged .npz file ({_line(error)})") from error
     if largest > _MEMBER_LIMIT:
         raise DataError(f"{path}: an array of {largest} bytes; the limit is {_MEMBER_LIMIT}, cut the recording")
-    arrays = _load(path)
+    arrays = load_array(path)
     if set(_FIELDS) <= set(arrays):
-        return _from_columns(path, {name: arrays[name] for name in _FIELDS})
+        return from_columns(path, {name: arrays[name] for name in _FIELDS})
     if "events" in arrays:
         return _from_structured(path, arrays["events"])
     if len(arrays) == 1:
@@ -40,8 +40,8 @@ def read_npz(path: Path) -> np.ndarray:
     raise DataError(f"{path}: holds {sorted(arrays)}; expected one structured array 'events', or arrays x, y, t, p")
 
 
-def _load(path: Path) -> Any:
-    """An array of a ``.npy``, a dict of arrays of a ``.npz``."""
+def load_array(path: Path) -> Any:
+    """An array of a ``.npy``, a dict of arrays of a ``.npz``; DataError where it is damaged, nothing is unpickled."""
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -80,10 +80,11 @@ def _from_structured(path: Path, array: np.ndarray) -> np.ndarray:
     missing = [name for name in _FIELDS if name not in names]
     if missing:
         raise DataError(f"{path}: no field {missing[0]!r} in dtype {array.dtype}; expected fields x, y, t, p")
-    return _from_columns(path, {name: array[name] for name in _FIELDS})
+    return from_columns(path, {name: array[name] for name in _FIELDS})
 
 
-def _from_columns(path: Path, columns: dict[str, np.ndarray]) -> np.ndarray:
+def from_columns(path: object, columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Integer arrays x, y, t (µs), p of shape (n,) → events (n,); DataError, naming ``path``, where they are none."""
     shapes = {column.shape for column in columns.values()}
     if len(shapes) > 1 or len(next(iter(shapes))) != 1:
         raise DataError(f"{path}: x, y, t, p have shapes {sorted(shapes)}; expected one dimension, the same for all")
