@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -61,6 +61,8 @@ class LavaSession:
 
     The monitor decides inside the run. Memory does not grow with samples.
     """
+
+    _stepwise: ClassVar[bool] = False  # the samples' steps come one by one
 
     def __init__(
         self,
@@ -131,11 +133,14 @@ class LavaSession:
             self.latency = network.latency
             slot = self._slot(network)
             shape = network.process.inp.shape
-            self._feed = SampleFeed(self.steps, shape, np.uint8 if network.limits == (0, 1) else np.int32)
+            dtype = np.uint8 if network.limits == (0, 1) else np.int32
+            self._feed = SampleFeed(self.steps, shape, dtype, stepwise=self._stepwise)
             rules, self._rules = multiprocessing.Pipe(duplex=False)
             self._results, results = multiprocessing.Pipe(duplex=False)
             self._pipes = [rules, self._rules, self._results, results]
-            settings = MonitorSettings(self.steps, self.latency, network.sums, network.groups, rules, results, slot)
+            settings = MonitorSettings(
+                self.steps, self.latency, network.sums, network.groups, rules, results, slot, self._stepwise
+            )
             source = EventSource(shape=shape, feed=self._feed, slot=slot)
             monitor = CutoffMonitor(shape=network.process.out.shape, settings=settings)
             source.name, network.process.name, monitor.name = "EventSource", "SpikingNetwork", "CutoffMonitor"
@@ -168,7 +173,7 @@ class LavaSession:
         return SampleRunConfig(model)
 
     @classmethod
-    def of(cls, file: NetworkFile, **options: Any) -> LavaSession:
+    def of(cls, file: NetworkFile, **options: Any) -> Self:
         """Session of a network file that was read; ``options`` as of the class."""
         shape, values = file.description.input_shape, file.description.takes_values
         return cls(file.path, skip_layers=file.skip_layers, input_shape=shape, input_block=values, **options)
@@ -191,20 +196,17 @@ class LavaSession:
             DataError: a sample does not fit the network; the session stays usable.
             DeployError: a process failed; the session is closed.
         """
-        if self._runtime is None:
-            raise DeployError(f"{self.path}: the session is closed; open another")
+        self._require_open()
         if self._busy:
             raise DeployError(f"{self.path}: a run is under way on this session; finish or close its iterator first")
         self._busy = True
         try:
-            if self.rule is not self._known_rule:
-                self._rules.send(self.rule)
-                self._known_rule = self.rule
+            self._tell_rule()
             first = self._sent
             waiting = iter(samples)
             while True:
                 for sample in itertools.islice(waiting, SLOTS - (self._sent - self._received)):
-                    self._feed.put(self._sent, self._frames(sample, self._sent - first))
+                    self._feed.put(self._sent, self._frames(sample, self.steps, f"sample {self._sent - first}"))
                     self._sent += 1
                 if self._received == self._sent:
                     return
@@ -219,40 +221,54 @@ class LavaSession:
         finally:
             self._busy = False
 
-    def _frames(self, sample: np.ndarray, index: int) -> np.ndarray:
+    def _require_open(self) -> None:
+        if self._runtime is None:
+            raise DeployError(f"{self.path}: the session is closed; open another")
+
+    def _tell_rule(self) -> None:
+        if self.rule is not self._known_rule:
+            self._rules.send(self.rule)
+            self._known_rule = self.rule
+
+    def _frames(self, sample: np.ndarray, steps: int, what: str) -> np.ndarray:
         """(C, H, W, T) → (T, W, H, C), or (T, n) with n in C, H, W order: as netx flattens and as torch does."""
         array = np.asarray(sample)
         shape = array.shape[:-1]
         wanted = self.network.input_shape
         flat = len(shape) == 1 or len(wanted) == 1
         fits = shape == wanted or (flat and prod(shape) == prod(wanted))
-        if array.ndim < 2 or array.shape[-1] != self.steps or not fits:
+        if array.ndim < 2 or array.shape[-1] != steps or not fits:
             raise DataError(
-                f"sample {index} has shape {array.shape}; the network takes {(*wanted, self.steps)} "
-                "(inputs, timesteps last)"
+                f"{what} has shape {array.shape}; the network takes {(*wanted, steps)} (inputs, timesteps last)"
             )
         low, high = self.network.limits
         if array.dtype != np.bool_ and (array.min() < low or array.max() > high):
             allowed = "spikes are 0 or 1" if (low, high) == (0, 1) else f"the network takes values of {low}..{high}"
-            raise DataError(f"sample {index} holds {array.min()}..{array.max()}; {allowed}")
-        return array.reshape(*wanted, self.steps).T
+            raise DataError(f"{what} holds {array.min()}..{array.max()}; {allowed}")
+        return array.reshape(*wanted, steps).T
 
     def _receive(self, first: int) -> SampleResult | None:
         """Next result; ``None`` for one of an abandoned run."""
+        result = self._result(self._message(f"sample {self._received - first}"), first)
+        self._received += 1
+        return result if result.index >= 0 else None
+
+    def _message(self, doing: str) -> bytes:
+        """What the monitor sends next."""
         begin = time.perf_counter()
         assert self._runtime is not None
         try:
-            self._runtime.actors.wait(self._results, self.timeout_s, f"sample {self._received - first}")
-            message = self._results.recv_bytes()
-            sequence, prediction, confidence, step, executed, finished = RESULT.unpack_from(message)
-            scores = np.frombuffer(message, np.int64, offset=RESULT.size).copy()
+            self._runtime.actors.wait(self._results, self.timeout_s, doing)
+            message: bytes = self._results.recv_bytes()
         except BaseException:
             self.close()  # broken or interrupted: the processes cannot go on
             raise
-        self._received += 1
         self.run_s += time.perf_counter() - begin
-        if sequence < first:
-            return None
+        return message
+
+    def _result(self, message: bytes, first: int) -> SampleResult:
+        sequence, prediction, confidence, step, executed, finished = RESULT.unpack_from(message)
+        scores = np.frombuffer(message, np.int64, offset=RESULT.size).copy()
         wall_s = finished - self._feed.started(sequence)
         return SampleResult(sequence - first, prediction, confidence, step, executed, wall_s, scores)
 

@@ -28,7 +28,8 @@ class CutoffMonitor(AbstractProcess):
 
     Where the rule stops, or at T, it sends the result and calls a management phase, in which every process clears its
     state: the following Lava step is the first of the next sample. Where samples have slots of fixed length, it sends
-    the result and waits for the next slot.
+    the result and waits for the next slot. Where they come step by step, it sends the result at once: the Lava step
+    ends only when the source has its next one.
     """
 
     def __init__(self, *, shape: tuple[int, ...], settings: MonitorSettings) -> None:
@@ -76,15 +77,21 @@ class PyCutoffMonitorModel(SampleModel):
             self._decided |= bool(statistic[0] >= self._rule.threshold)
         if self._decided and slot is not None:
             self._send(step, slot)
-            self._idle = True
+            self._decided, self._idle = False, True
+        elif self._decided and self._settings.stepwise:
+            self._send(step, self.time_step - self._begin)
+        elif self._settings.stepwise:
+            self._settings.results.send_bytes(b"")
 
     def post_guard(self) -> bool:
         return self._decided
 
     def run_post_mgmt(self) -> None:
-        executed = self.time_step - self._begin
-        self._send(executed - self._settings.latency, executed)
+        if not self._settings.stepwise:
+            executed = self.time_step - self._begin
+            self._send(executed - self._settings.latency, executed)
         self._begin = self.time_step
+        self._decided = False
 
     def _send(self, step: int, executed: int) -> None:
         confidence = self._rule.confidence(self._scores, step) if self._rule else softmax_peak(self._scores)
@@ -95,4 +102,3 @@ class PyCutoffMonitorModel(SampleModel):
         self._settings.results.send_bytes(head + self._scores.tobytes())
         self._scores = np.zeros_like(self._scores)
         self._sequence += 1
-        self._decided = False

@@ -25,7 +25,8 @@ class EventSource(AbstractProcess):
     """Sends the samples of ``feed`` one after another: their T steps, then zeros until the monitor has decided, or for
     the rest of a ``slot`` of so many steps.
 
-    Between samples it waits for the next one, and the whole network with it: no step runs while nothing is to do.
+    Between samples it waits for the next one, and the whole network with it: no step runs while nothing is to do. So it
+    does within a sample whose steps come one by one.
     """
 
     def __init__(self, *, shape: tuple[int, ...], feed: SampleFeed, slot: int | None = None) -> None:
@@ -50,8 +51,8 @@ class PyEventSourceModel(SampleModel):
     def run_spk(self) -> None:
         if self._step == self._slot:
             self.run_post_mgmt()
-        if self._step == 0:
-            self._frames = self._feed.take(self._sequence)
+        if self._step < self._feed.parts:
+            self._frames = self._feed.take(self._sequence, self._step)
             if self._slot is not None:  # its place may be given away once it is decided, before it is sent
                 self._frames = self._frames.copy()
         self.s_out.send(self._frames[self._step] if self._step < len(self._frames) else self._silence)
@@ -61,5 +62,6 @@ class PyEventSourceModel(SampleModel):
         return self.phase is self.Phase.POST_MGMT  # takes part in a management phase, never asks for one
 
     def run_post_mgmt(self) -> None:
+        self._feed.pass_over(self._step)
         self._sequence += 1
         self._step = 0

@@ -10,9 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cli.conftest import Aoi
+from tests.deploy.lava_networks import segments, wait_until
+from toolchain.events.recording import make_events
+from toolchain.events.stream import Frame, pack
 
 AOI = [sys.executable, "-m", "toolchain.cli"]
 
@@ -46,6 +50,40 @@ def test_recordings(aoi: Aoi, calibrated_run: Path, wanted: list[dict]) -> None:
     assert summary["decisions"] == 60
     assert summary["steps_executed"] == sum(each["decision_step"] for each in wanted)
     assert summary["latency_s"]["50"] <= summary["latency_s"]["99"] <= summary["latency_s"]["max"]
+
+
+@pytest.mark.parametrize("model", ["fused", "stock"])
+def test_in_lava(aoi: Aoi, calibrated_run: Path, wanted: list[dict], model: str) -> None:
+    result = aoi(
+        "run", calibrated_run / "network.net", "--source", "digits", "--windows", 60, "--json", "--on", "lava",
+        "--model", model,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    decisions, summary = lines(result.stdout)
+    same(decisions, wanted)
+    assert summary["steps_executed"] == sum(each["steps_executed"] for each in wanted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_in_lava(calibrated_run: Path, number: int) -> None:
+    """While a window is open: what was decided is summed up, and nothing stays."""
+    before, address = segments(), f"udp://127.0.0.1:{free_port()}"
+    command = [*AOI, "run", str(calibrated_run / "network.net"), "--source", address, "--on", "lava", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stderr is not None
+        assert "listening" in receiver.stderr.readline()
+        processes = psutil.Process(receiver.pid).children(recursive=True)
+        assert len(processes) == 4  # source, network, monitor, runtime service
+        frame = Frame(0, 0, make_events([1, 2], [1, 2], [0, 50_000], [True, True]), False)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(pack(frame), ("127.0.0.1", int(address.rpartition(":")[2])))
+        time.sleep(0.2)
+        receiver.send_signal(number)
+        out, err = receiver.communicate(timeout=60)
+        assert receiver.returncode == 130, err
+    assert lines(out)[1]["windows"] == 1
+    assert wait_until(lambda: not any(process.is_running() for process in processes))
+    assert wait_until(lambda: segments() <= before)
 
 
 def test_a_table_for_people(aoi: Aoi, calibrated_run: Path) -> None:
@@ -139,6 +177,8 @@ def test_real_recordings_over_the_network(nmnist_folder: Path, aoi: Aoi, tmp_pat
         (("--source", "digits", "--split", "none"), "--split none"),
         (("--source", "digits", "--rule", "fixed:3", "--no-cutoff"), "exclude each other"),
         (("--source", "digits", "--bins", "3"), "fixed in the file"),
+        (("--source", "digits", "--on", "chip"), "choose engine or lava"),
+        (("--source", "digits", "--on", "lava", "--model", "other"), "choose one of fused, stock"),
         (("--source", "Makefile"), "Makefile"),
     ],
 )

@@ -42,6 +42,9 @@ MODELS: dict[Model, str] = {
     "fused": "one Lava process for the network",
     "stock": "Lava's own graph of processes",
 }
+ModelOption = Annotated[
+    str, typer.Option(help="fused: the network in one process, fast. stock: Lava's own graph of processes.")
+]
 
 
 def command(
@@ -52,9 +55,7 @@ def command(
         str, typer.Option(help="sim: Lava's simulator here. loihi: a board. slurm: jobs of a cluster.")
     ] = "sim",
     samples: SamplesOption = None,
-    model: Annotated[
-        str, typer.Option(help="fused: the network in one process, fast. stock: Lava's own graph of processes.")
-    ] = "fused",
+    model: ModelOption = "fused",
     rule: RuleOption = None,
     no_cutoff: Annotated[bool, typer.Option("--no-cutoff", help="Run all T steps of every sample.")] = False,
     out: Annotated[
@@ -91,9 +92,7 @@ def command(
     from toolchain.evaluation.anytime import accuracy_at
     from toolchain.netx.read import read_network
 
-    how = next((each for each in get_args(Model) if each == model), None)
-    if how is None:
-        raise DataError(f"--model {model}: choose one of {', '.join(MODELS)}")
+    how = model_of(model)
     if no_cutoff and rule is not None:
         raise DataError("--no-cutoff and --rule exclude each other; leave one out")
     check_target(target)  # refuses what is not there, before anything is written
@@ -129,6 +128,14 @@ def command(
         print_json(summary)
         return
     show(f"{net} on {target}, {MODELS[how]} (--model {how})", summary)
+
+
+def model_of(name: str) -> Model:
+    """The model of that name. Raises DataError where there is none."""
+    model = next((each for each in get_args(Model) if each == name), None)
+    if model is None:
+        raise DataError(f"--model {name}: choose one of {', '.join(MODELS)}")
+    return model
 
 
 def check_board(network: NetworkFile, board: str, *, refuse: bool) -> None:

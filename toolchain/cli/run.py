@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolchain.cli.console import JsonFlag, print_json, print_table, say
+from toolchain.cli.deploy import ModelOption, model_of
 from toolchain.cli.recordings import (
     BinsOption,
     NetworkArgument,
@@ -25,9 +26,11 @@ from toolchain.errors import DataError
 
 if TYPE_CHECKING:
     from toolchain.cli.replay import Named
+    from toolchain.cutoff.rule import Rule
     from toolchain.events.encoding import Encoding
-    from toolchain.live.decide import Decision, LiveEngine
+    from toolchain.live.decide import Decision, Live
     from toolchain.live.receive import Arrival, Received
+    from toolchain.live.windows import Windows
     from toolchain.netx.read import NetworkFile
 
 _SETTLED = 100  # decisions after which memory should not grow any more
@@ -43,6 +46,10 @@ def command(
         ),
     ],
     split: SplitOption = "test",
+    on: Annotated[
+        str, typer.Option(help="engine: in this process. lava: a Lava run, a bin a step; it answers L - 1 bins later.")
+    ] = "engine",
+    model: ModelOption = "fused",
     speed: Annotated[
         float | None, typer.Option(min=0.001, help="Recordings: times real speed. Default: as fast as they run.")
     ] = None,
@@ -55,16 +62,20 @@ def command(
     bins: BinsOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Decide while the events arrive: each bin runs on the bit-exact engine as soon as it is complete, and the answer
-    is printed as soon as the rule allows it. --json prints one line a decision and a last one with the summary.
+    """Decide while the events arrive: each bin runs as soon as it is complete, and the answer is printed as soon as the
+    rule allows it. --json prints one line a decision and a last one with the summary.
+
+    With --on lava the monitor decides inside a Lava run. A spike takes a step a layer there, as on a chip, so that the
+    answer about a bin falls L - 1 bins later (L layers) or at the end of the window; latencies count from the bin that
+    let it fall.
 
     Example: aoi run runs/demo/network.net --source udp://127.0.0.1:9000
+
+    Example: aoi run runs/demo/network.net --source digits --on lava --windows 20
     """
     import signal
     import time
 
-    from toolchain.engine import Engine
-    from toolchain.live.decide import LiveEngine
     from toolchain.live.receive import Received, UdpReceiver, from_pipe, udp_address
     from toolchain.live.windows import Windows
     from toolchain.netx.read import read_network
@@ -74,12 +85,12 @@ def command(
     network = read_network(net)
     chosen = None if no_cutoff else rule_of(network, rule)
     encoding = _encoding(network, window_us, bins)
-    live = LiveEngine(Engine(network.description, threads=1), chosen, readout_of(network), Windows(encoding))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started it in the background
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     labels: dict[int, Named] = {}
     decided: list[int] = [0]
     with ExitStack() as stack:
+        live = _live(network, chosen, Windows(encoding), on, model, stack)
         if "://" in source:
             receiver = stack.enter_context(UdpReceiver(*udp_address(source), buffer=buffer, idle_s=idle_ms / 1e3))
             received = receiver.received
@@ -122,6 +133,21 @@ def command(
         _show_summary(summary)
     if interrupted:
         raise typer.Exit(130)
+
+
+def _live(network: NetworkFile, rule: Rule | None, windows: Windows, on: str, model: str, stack: ExitStack) -> Live:
+    """What executes the bins; ``stack`` ends it."""
+    how = model_of(model)
+    if on == "engine":
+        from toolchain.engine import Engine
+        from toolchain.live.decide import LiveEngine
+
+        return LiveEngine(Engine(network.description, threads=1), rule, readout_of(network), windows)
+    if on == "lava":
+        from deploy.live import LiveLava
+
+        return stack.enter_context(LiveLava(network, rule, readout_of(network), windows, model=how))
+    raise DataError(f"--on {on}: choose engine or lava")
 
 
 def _encoding(network: NetworkFile, window_us: int | None, bins: int | None) -> Encoding:
@@ -206,7 +232,7 @@ def _memory_mb() -> float:
         return 0.0
 
 
-def _summary(live: LiveEngine, received: Received, decided: int, wall_s: float, memory: list[float]) -> dict[str, Any]:
+def _summary(live: Live, received: Received, decided: int, wall_s: float, memory: list[float]) -> dict[str, Any]:
     latency = live.latencies
     return {
         "decisions": decided,

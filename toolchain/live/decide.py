@@ -1,10 +1,12 @@
-"""From bins to decisions, each as soon as it falls."""
+"""From bins to decisions, each as soon as it falls; what executes the bins is another matter."""
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +17,12 @@ from toolchain.live.windows import Bin, Windows
 from toolchain.netx.metadata import Readout
 
 
+class Verdict(NamedTuple):
+    prediction: int  # class index
+    confidence: float
+    step: int  # 1..T
+
+
 @dataclass(frozen=True)
 class Decision:
     window: int  # 0, 1, …
@@ -23,7 +31,7 @@ class Decision:
     confidence: float
     step: int  # 1..T
     latency_s: float
-    """From the arrival of the frame that completed the deciding bin, or ended the window, to the decision."""
+    """From the arrival of the frame that completed the bin that let it fall, or ended the window, to the decision."""
 
 
 @dataclass
@@ -45,15 +53,18 @@ class Latencies:
         return min(float(1e-6 * 1.02 ** (index + 1)), self.most)
 
 
-class LiveEngine:
-    """Runs each bin when it is complete; after its decision a window's further bins are not executed."""
+class Live(ABC):
+    """Executes each bin when it is complete; after its decision a window's further bins are not executed."""
 
-    def __init__(self, engine: Engine, rule: Rule | None, readout: Readout, windows: Windows) -> None:
-        self.engine, self.rule, self.readout, self.windows = engine, rule, readout, windows
+    def __init__(self, windows: Windows) -> None:
+        self.windows = windows
         self.latencies = Latencies()
         self.steps_executed = 0
-        self._state = engine.start()
-        self._window = -1
+        self._decided = False  # the window that is open
+
+    @abstractmethod
+    def _step(self, each: Bin) -> Verdict | None:
+        """Executes a bin, the first one of a window on cleared state; the verdict, if it falls now."""
 
     def run(self, arrivals: Iterable[Arrival]) -> Iterator[Decision]:
         """Decisions of a stream; the window that is open at its end is finished."""
@@ -66,31 +77,44 @@ class LiveEngine:
 
     def _decide(self, bins: Iterator[Bin], at: float) -> Iterator[Decision]:
         for each in bins:
-            if each.window != self._window:
-                self._window, self._decided = each.window, False
-                self.engine.restart(self._state)
-                self._scores = np.zeros((1, self.engine.description.outputs), np.int64)
-                self._memory = self.rule.begin(1) if self.rule is not None else None
-            if self._decided:
+            if each.step == 1:
+                self._decided = False
+            if self._decided or (verdict := self._step(each)) is None:
                 continue
-            if self._step(each):
-                self._decided = True
-                latency = time.perf_counter() - at
-                self.latencies.add(latency)
-                confidence = (
-                    softmax_peak(self._scores) if self.rule is None else self.rule.confidence(self._scores, each.step)
-                )
-                answer = int(self._scores[0].argmax())
-                yield Decision(each.window, each.recording, answer, float(confidence[0]), each.step, latency)
+            self._decided = True
+            latency = time.perf_counter() - at
+            self.latencies.add(latency)
+            yield Decision(each.window, each.recording, *verdict, latency)
 
-    def _step(self, each: Bin) -> bool:
-        shape = self.engine.description.input_shape
-        sent = self.engine.step(self._state, each.spikes.reshape(1, *shape), readout=self.readout)
+
+class LiveEngine(Live):
+    """On the engine, in this process: a decision about a bin falls with that bin."""
+
+    def __init__(self, engine: Engine, rule: Rule | None, readout: Readout, windows: Windows) -> None:
+        super().__init__(windows)
+        self.engine, self.rule, self.readout = engine, rule, readout
+        self._state = engine.start()
+
+    def _step(self, each: Bin) -> Verdict | None:
+        description = self.engine.description
+        if each.step == 1:
+            self.engine.restart(self._state)
+            self._scores = np.zeros((1, description.outputs), np.int64)
+            self._memory = self.rule.begin(1) if self.rule is not None else None
+        spikes = each.spikes.reshape(1, *description.input_shape)
+        sent = self.engine.step(self._state, spikes, readout=self.readout)
         self.steps_executed += 1
         self._scores = self.engine.accumulate(self._scores, sent, self.readout)
-        if each.step == self.windows.encoding.bins:
+        if not self._stops(each.step):
+            return None
+        scores = self._scores
+        confidence = softmax_peak(scores) if self.rule is None else self.rule.confidence(scores, each.step)
+        return Verdict(int(scores[0].argmax()), float(confidence[0]), each.step)
+
+    def _stops(self, step: int) -> bool:
+        if step == self.windows.encoding.bins:
             return True
         if self.rule is None:
             return False
-        statistic, self._memory = self.rule.measure(self._scores, each.step, self._memory)
+        statistic, self._memory = self.rule.measure(self._scores, step, self._memory)
         return bool(statistic[0] >= self.rule.threshold)
