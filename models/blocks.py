@@ -29,13 +29,17 @@ from lava.lib.dl import slayer  # noqa: E402
 INTEGRATOR_THRESHOLD = 1 << 17
 
 
+State = tuple[torch.Tensor, ...]  # what a layer goes on from at the next step; its content is the layer's own affair
+
+
 class LayerActivity(NamedTuple):
     """What a layer did. Tensors (N, ..., T), float32, in SLAYER's units (Loihi's state / 4096)."""
 
-    current: torch.Tensor
+    current: torch.Tensor | None  # where it was asked for
     voltage: torch.Tensor  # before the reset
     spikes: torch.Tensor  # of the same step as the voltage
     sent: torch.Tensor  # the spikes after the axonal delay: what the next layer gets
+    end: State = ()  # after the last step; on CUDA nothing to go on from
 
 
 class CubaBlock(nn.Module):
@@ -58,8 +62,8 @@ class CubaBlock(nn.Module):
         """Spikes (frames, ...) → weighted sums (frames, neurons) or (frames, C, H, W), channels last in memory."""
         raise NotImplementedError
 
-    def forward(self, x: torch.Tensor) -> LayerActivity:
-        """Spikes (N, C, H, W, T) or (N, C, T) → activity of this layer.
+    def forward(self, x: torch.Tensor, start: State = (), keep_current: bool = False) -> LayerActivity:
+        """Spikes (N, C, H, W, T) or (N, C, T) → activity of this layer, at rest before it or in the state ``start``.
 
         The tensors are views: in memory time comes first and channels last, so that neither convolution nor dynamics
         has to copy.
@@ -73,23 +77,44 @@ class CubaBlock(nn.Module):
             return y.view(steps, samples, *spatial[1:], spatial[0]).movedim(-1, 2).movedim(0, -1)
 
         neuron = self.block.neuron
+        at, *waiting = start or (None,)
+        end: State = ()
         if z.is_cuda:
+            assert at is None, "SLAYER's kernels start at rest"
             neuron.shape = None  # SLAYER remembers the first input's
             current, voltage = neuron.dynamics(as_activity(rows).contiguous())
             spikes = neuron.spike(voltage) if self.fires else torch.zeros_like(voltage)
         else:
             tau_rho, scale_rho = float(neuron.tau_rho), float(neuron.scale_rho)
-            flat = CubaDynamics.apply(
+            *flat, at = CubaDynamics.apply(
                 rows.reshape(steps, -1),
+                at,
                 int(neuron.cx_current_decay),
                 int(neuron.cx_voltage_decay),
                 self.threshold,
                 tau_rho * slayer.neuron.cuba.TAU_RHO_MULT if self.fires else 1.0,
                 scale_rho * slayer.neuron.cuba.SCALE_RHO_MULT,
+                keep_current,
             )
-            current, voltage, spikes = (as_activity(y) for y in flat)
-        sent = spikes if self.block.delay is None else self.block.delay(spikes.contiguous())
-        return LayerActivity(current, voltage, spikes, sent)
+            current, voltage, spikes = (None if y is None else as_activity(y) for y in flat)
+            end = (at,)
+        sent = spikes
+        if self.block.delay is not None:
+            sent, late = self._delayed(spikes.contiguous(), *waiting)
+            end = (*end, late)
+        return LayerActivity(current if keep_current else None, voltage, spikes, sent, end)
+
+    def _delayed(self, spikes: torch.Tensor, waiting: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Spikes (N, neurons, T), and the last ones of the steps before → what is sent in these T steps, and the last
+        spikes (N, neurons, longest delay + 1). One more than are still to be sent: SLAYER's gradient of a delay is the
+        difference to what was sent the step before."""
+        delay = self.block.delay
+        delay.clamp()
+        length = int(delay.delay.detach().max()) + 1
+        seen = spikes if waiting is None else torch.cat([waiting, spikes], -1)
+        last = nn.functional.pad(seen[..., -length:], (max(0, length - seen.shape[-1]), 0))  # a copy in any case
+        sent = delay(seen)
+        return sent if waiting is None else sent[..., -spikes.shape[-1] :], last
 
     def stock(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Current, voltage and output of SLAYER's own block, one step late at the output, as it simulates the chip."""
@@ -153,7 +178,7 @@ class RecurrentBlock(DenseBlock):
         super().__init__(block)
         self.recurrent = recurrent
 
-    def forward(self, x: torch.Tensor) -> LayerActivity:
+    def forward(self, x: torch.Tensor, start: State = (), keep_current: bool = False) -> LayerActivity:
         steps, samples = x.shape[-1], x.shape[0]
         z = self.synapse(x.movedim(-1, 0).flatten(0, 1)).view(steps, samples, -1)
         back = self.recurrent.pre_hook_fx(self.recurrent.weight).flatten(1).T
@@ -165,13 +190,16 @@ class RecurrentBlock(DenseBlock):
             float(neuron.tau_rho) * slayer.neuron.cuba.TAU_RHO_MULT,
             float(neuron.scale_rho) * slayer.neuron.cuba.SCALE_RHO_MULT,
         )
-        current = kept = spikes = torch.zeros_like(z[0])
+        current, kept, spikes = start or (torch.zeros_like(z[0]),) * 3
         did = []
         for incoming in z:
             current, voltage, spikes, kept = CubaStep.apply(incoming + spikes @ back, current, kept, *parameters)
             did.append((current, voltage, spikes))
-        currents, voltages, fired = (torch.stack(each).movedim(0, -1) for each in zip(*did, strict=True))
-        return LayerActivity(currents, voltages, fired, fired)
+        currents, voltages, fired = (
+            torch.stack(each).movedim(0, -1) if wanted else None
+            for each, wanted in zip(zip(*did, strict=True), (keep_current, True, True), strict=True)
+        )
+        return LayerActivity(currents, voltages, fired, fired, (current, kept, spikes))
 
     def stock(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         raise NetXError("a recurrent layer: SLAYER executes it otherwise than the chip")

@@ -40,28 +40,41 @@ def _exp(x):  # type: ignore[no-untyped-def]
 
 # Loihi's integers are carried in float64: a 24-bit state times a 12-bit decay is exact there, and it vectorises.
 @njit(parallel=True, cache=True)
-def _forward(z, keep_u, keep_v, threshold, current, voltage, spikes):  # type: ignore[no-untyped-def]
+def _forward(z, keep_u, keep_v, threshold, current, voltage, spikes, state_u, state_v):  # type: ignore[no-untyped-def]
+    """``current`` is (T, neurons), or (0, 0) where nobody asks; the states (neurons,) go from start to end."""
     steps, neurons = z.shape
+    keeps_current = current.size > 0
     for block in prange((neurons + _BLOCK - 1) // _BLOCK):
         start = block * _BLOCK
         size = min(_BLOCK, neurons - start)
         u = np.zeros(_BLOCK)
         v = np.zeros(_BLOCK)
+        for i in range(size):
+            u[i] = state_u[start + i] * STATE_SCALE
+            v[i] = state_v[start + i] * STATE_SCALE
         for t in range(steps):
             for i in range(size):
                 u_new = np.trunc(u[i] * keep_u) + np.trunc(np.float64(z[t, start + i]) * STATE_SCALE)
                 v_new = np.trunc(v[i] * keep_v) + u_new
                 fired = v_new > threshold
-                current[t, start + i] = np.float32(u_new * (1.0 / STATE_SCALE))
                 voltage[t, start + i] = np.float32(v_new * (1.0 / STATE_SCALE))
                 spikes[t, start + i] = np.float32(1.0) if fired else np.float32(0.0)
                 u[i] = u_new
                 v[i] = 0.0 if fired else v_new
+            if keeps_current:
+                for i in range(size):
+                    current[t, start + i] = np.float32(u[i] * (1.0 / STATE_SCALE))
+        for i in range(size):
+            state_u[start + i] = u[i] * (1.0 / STATE_SCALE)
+            state_v[start + i] = v[i] * (1.0 / STATE_SCALE)
 
 
 @njit(parallel=True, cache=True)
-def _backward(grad_u, grad_v, grad_s, voltage, keep_u, keep_v, threshold, rate, height, grad_z):  # type: ignore[no-untyped-def]
-    """``grad_u``, ``grad_v`` and ``grad_s`` are (T, neurons), or (0, 0) where nothing flows back."""
+def _backward(  # type: ignore[no-untyped-def]
+    grad_u, grad_v, grad_s, voltage, keep_u, keep_v, threshold, rate, height, grad_z, state_u, state_v
+):
+    """``grad_u``, ``grad_v`` and ``grad_s`` are (T, neurons), or (0, 0) where nothing flows back; the gradients of the
+    states (neurons,) go from end to start."""
     steps, neurons = voltage.shape
     has_u, has_v, has_s = grad_u.size > 0, grad_v.size > 0, grad_s.size > 0
     for block in prange((neurons + _BLOCK - 1) // _BLOCK):
@@ -69,10 +82,11 @@ def _backward(grad_u, grad_v, grad_s, voltage, keep_u, keep_v, threshold, rate, 
         size = min(_BLOCK, neurons - start)
         sum_u = np.zeros(_BLOCK, np.float32)
         sum_v = np.zeros(_BLOCK, np.float32)
+        for i in range(size):
+            sum_u[i] = state_u[start + i]
+            sum_v[i] = state_v[start + i]
         for back in range(steps):
             t = steps - 1 - back
-            for i in range(size):
-                sum_v[i] *= keep_v
             if has_v:
                 for i in range(size):
                     sum_v[i] += grad_v[t, start + i]
@@ -81,27 +95,45 @@ def _backward(grad_u, grad_v, grad_s, voltage, keep_u, keep_v, threshold, rate, 
                     pseudo = height * _exp(-abs(voltage[t, start + i] - threshold) * rate)
                     sum_v[i] += grad_s[t, start + i] * pseudo
             for i in range(size):
-                sum_u[i] = keep_u * sum_u[i] + sum_v[i]
+                sum_u[i] += sum_v[i]
             if has_u:
                 for i in range(size):
                     sum_u[i] += grad_u[t, start + i]
             for i in range(size):
                 grad_z[t, start + i] = sum_u[i]
+                sum_u[i] *= keep_u
+                sum_v[i] *= keep_v
+        for i in range(size):
+            state_u[start + i] = sum_u[i]
+            state_v[start + i] = sum_v[i]
 
 
 class CubaDynamics(torch.autograd.Function):
-    """Synaptic input → current, voltage (before the reset) and spikes of CUBA neurons at rest at the start."""
+    """Synaptic input → current, voltage (before the reset) and spikes of CUBA neurons, and the state they end in."""
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, z: torch.Tensor, current_decay: int, voltage_decay: int, threshold: float, tau: float, height: float
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """``z`` (T, neurons) float32, contiguous → three tensors of its shape.
+        ctx: Any,
+        z: torch.Tensor,
+        start: torch.Tensor | None,
+        current_decay: int,
+        voltage_decay: int,
+        threshold: float,
+        tau: float,
+        height: float,
+        keep_current: bool,
+    ) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """``z`` (T, neurons) float32, contiguous → three tensors of its shape, the current None unless it is to be
+        kept, and the end.
 
+        ``start`` and end are (2, neurons), current and voltage after the reset, float64: Loihi's integers / 4096
+        without rounding. No start: at rest. Gradients flow through both; as in SLAYER the reset is no part of them.
         Decays are fractions of 4096; ``threshold`` in SLAYER's units, infinite for an integrator; the surrogate
         gradient is ``height / 2 / tau * exp(-|v - threshold| / tau)``.
         """
-        current, voltage, spikes = torch.empty_like(z), torch.empty_like(z), torch.empty_like(z)
+        current = torch.empty_like(z) if keep_current else z.new_empty(0, 0)
+        voltage, spikes = torch.empty_like(z), torch.empty_like(z)
+        state = z.new_zeros(2, z.shape[1], dtype=torch.float64) if start is None else start.detach().clone()
         keep_u, keep_v = 1 - current_decay / 4096, 1 - voltage_decay / 4096
         _forward(
             z.detach().numpy(),
@@ -111,20 +143,26 @@ class CubaDynamics(torch.autograd.Function):
             current.numpy(),
             voltage.numpy(),
             spikes.numpy(),
+            *state.numpy(),
         )
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(voltage)
         ctx.parameters = (keep_u, keep_v, threshold if math.isfinite(threshold) else 0.0, 1 / tau, height / 2 / tau)
-        return current, voltage, spikes
+        return current if keep_current else None, voltage, spikes, state
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(  # type: ignore[override]
+        ctx: Any, *grads: torch.Tensor | None
+    ) -> tuple[torch.Tensor | None, ...]:
+        *each_step, end = grads
         (voltage,) = ctx.saved_tensors
         grad_z = torch.empty_like(voltage)
         nothing = np.empty((0, 0), np.float32)
-        flows = [nothing if grad is None else grad.contiguous().numpy() for grad in grads]
-        _backward(*flows, voltage.numpy(), *(np.float32(value) for value in ctx.parameters), grad_z.numpy())
-        return grad_z, None, None, None, None, None
+        flows = [nothing if grad is None else grad.contiguous().numpy() for grad in each_step]
+        state = voltage.new_zeros(2, voltage.shape[1]) if end is None else end.float()
+        parameters = (np.float32(value) for value in ctx.parameters)
+        _backward(*flows, voltage.numpy(), *parameters, grad_z.numpy(), *state.numpy())
+        return grad_z, state.double() if ctx.needs_input_grad[1] else None, None, None, None, None, None, None
 
 
 class CubaStep(torch.autograd.Function):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from models.blocks import CubaBlock, LayerActivity, conv_block, dense_block, integrator_block
+from models.blocks import CubaBlock, LayerActivity, State, conv_block, dense_block, integrator_block
 from models.spec import ConvSpec, DenseSpec, NetworkSpec, NeuronSpec
 from toolchain.errors import ConfigError, NetXError
 from toolchain.netx.description import DECAY_UNITY, Conv, Cuba, Dense, Input, Layer, NetworkDescription
 
 WEIGHT_UNIT = 64  # the chip's weight for SLAYER's 1.0
 STATE_UNIT = 4096  # the chip's state for SLAYER's 1.0
+
+Seen = TypeVar("Seen")
 
 
 class Response(NamedTuple):
@@ -92,14 +96,49 @@ class AnytimeNetwork(nn.Module):
             blocks.append(block)
         return cls(blocks, description.input_shape, "spikes" if description.fires else "voltage").eval()
 
-    def forward(self, x: torch.Tensor) -> Response:
+    def forward(self, x: torch.Tensor, keep_current: bool = False) -> Response:
+        layers = self._layers(x, [()] * len(self.blocks), keep_current)
+        return Response(self._scores(self._output(layers)), layers)
+
+    def in_chunks(
+        self, x: torch.Tensor, steps: int, look: Callable[[LayerActivity, float], Seen]
+    ) -> tuple[torch.Tensor, list[tuple[Seen, ...]]]:
+        """:meth:`forward` some ``steps`` at a time; of what a layer did, only what ``look`` sees in it is kept.
+
+        ``x`` of any type; ``look`` gets the layer's activity in a chunk and its threshold → scores as in
+        :class:`Response` and, for each layer, what was seen in each chunk. The backward pass computes each chunk once
+        more, from the layers' states at its start, and the gradients are those of the whole: memory grows with T by
+        the states, ``x`` and what is seen alone. CPU only, see :meth:`CubaBlock.forward`.
+        """
+        states: list[State] = [()] * len(self.blocks)
+        outputs, seen = [], []
+        for chunk in x.split(steps, dim=-1):
+            output, looks, states = checkpoint(
+                self._chunk, chunk, states, look, use_reentrant=False, preserve_rng_state=False
+            )
+            outputs.append(output)
+            seen.append(looks)
+        return self._scores(torch.cat(outputs, -1)), list(zip(*seen, strict=True))
+
+    def _chunk(
+        self, x: torch.Tensor, states: list[State], look: Callable[[LayerActivity, float], Seen]
+    ) -> tuple[torch.Tensor, list[Seen], list[State]]:
+        layers = self._layers(x.float(), states)
+        looks = [look(layer, block.threshold) for layer, block in zip(layers, self.blocks, strict=True)]
+        return self._output(layers), looks, [layer.end for layer in layers]
+
+    def _layers(self, x: torch.Tensor, states: list[State], keep_current: bool = False) -> list[LayerActivity]:
         layers = []
-        for block in self.blocks:
-            activity = block(x)
-            layers.append(activity)
-            x = activity.sent
-        last = layers[-1]
-        return Response(last.spikes.cumsum(-1) if self.readout == "spikes" else last.voltage, layers)
+        for block, state in zip(self.blocks, states, strict=True):
+            layers.append(block(x, state, keep_current))
+            x = layers[-1].sent
+        return layers
+
+    def _output(self, layers: list[LayerActivity]) -> torch.Tensor:
+        return layers[-1].spikes if self.readout == "spikes" else layers[-1].voltage
+
+    def _scores(self, output: torch.Tensor) -> torch.Tensor:
+        return output.cumsum(-1) if self.readout == "spikes" else output
 
     def stock(self, x: torch.Tensor) -> list[torch.Tensor]:
         """SLAYER's own blocks in a row, as it trains them: ``x`` as :meth:`forward` → what each layer sends, and the

@@ -26,13 +26,15 @@ def both(z: torch.Tensor, current_decay: float, voltage_decay: float, threshold:
     ours_in = z.clone().requires_grad_()
     ours = CubaDynamics.apply(
         ours_in.T.contiguous(),
+        None,
         int(neuron.cx_current_decay),
         int(neuron.cx_voltage_decay),
         float(neuron.threshold),
         float(neuron.tau_rho) * slayer.neuron.cuba.TAU_RHO_MULT,
         float(neuron.scale_rho) * slayer.neuron.cuba.SCALE_RHO_MULT,
+        True,
     )
-    ours = tuple(value.T for value in ours)
+    ours = tuple(value.T for value in ours[:3])
     for result in (theirs, ours):
         sum((value * weights * k).sum() for k, value in enumerate(result, start=1)).backward()
     return theirs, ours, theirs_in.grad, ours_in.grad
@@ -59,14 +61,14 @@ def test_values_and_gradients_equal_slayers(seed, neurons, steps, current_decay,
 
 def test_an_integrator_never_fires_and_keeps_its_sum() -> None:
     z = torch.full((50, 3), 5.0)
-    _, voltage, spikes = CubaDynamics.apply(z, 4096, 0, float("inf"), 1.0, 1.0)
+    _, voltage, spikes, _ = CubaDynamics.apply(z, None, 4096, 0, float("inf"), 1.0, 1.0, False)
     assert not spikes.any()
     assert torch.equal(voltage[-1], torch.full((3,), 250.0))
 
 
 def test_no_gradient_flows_where_none_is_asked() -> None:
     z = torch.rand(5, 4, requires_grad=True)
-    current, _, _ = CubaDynamics.apply(z, 4096, 0, 1.0, 0.3, 1.0)
+    current, *_ = CubaDynamics.apply(z, None, 4096, 0, 1.0, 0.3, 1.0, True)
     current.sum().backward()
     assert z.grad is not None
     assert torch.equal(z.grad, torch.ones_like(z))
@@ -80,7 +82,7 @@ def test_the_number_of_threads_changes_nothing(threads: int) -> None:
     numba.set_num_threads(min(threads, before))
     try:
         z = torch.round(torch.randn(20, 5000, generator=torch.Generator().manual_seed(0)) * 32) / 32
-        _, voltage, _ = CubaDynamics.apply(z, 2048, 400, 1.0, 0.3, 1.0)
+        _, voltage, *_ = CubaDynamics.apply(z, None, 2048, 400, 1.0, 0.3, 1.0, False)
         assert float(voltage.double().sum()) == pytest.approx(float(_reference(z)), abs=0)
     finally:
         numba.set_num_threads(before)

@@ -52,7 +52,7 @@ def test_fast_path_equals_slayers_blocks(spec: NetworkSpec, seed: int, steps: in
             block.block.delay.delay.data.uniform_(0, 5)
     network.eval()
     with torch.no_grad():
-        response = network(torch.from_numpy(spikes).float())
+        response = network(torch.from_numpy(spikes).float(), keep_current=True)
     for layer, trace in zip(response.layers, network.stock_traces(spikes), strict=True):
         assert np.array_equal(layer.sent.numpy() > 0, trace["s"])
         if "u" in trace:

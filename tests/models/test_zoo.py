@@ -44,7 +44,7 @@ def test_the_engine_executes_the_file_as_training_saw_it(name: str, tmp_path: Pa
     network, path = exported(name, tmp_path)
     spikes = (np.random.default_rng(0).random((3, *INPUTS[name], 12)) < 0.2).astype(np.uint8)
     with torch.no_grad():
-        response = network(torch.from_numpy(spikes).float())
+        response = network(torch.from_numpy(spikes).float(), keep_current=True)
     description = read_network(path).description
     run = Engine(description).run(spikes.reshape(3, *description.input_shape, 12), keep=True)
     for layer, trace, block in zip(response.layers, run.traces, network.blocks, strict=True):
@@ -85,7 +85,7 @@ def test_without_weights_in_the_loop_a_recurrent_layer_is_a_dense_one() -> None:
         loop.recurrent.weight.zero_()
     weights = torch.randn(4, 30, 15)
     for block in (loop, plain):
-        done = block(x)
+        done = block(x, keep_current=True)
         ((done.spikes + done.voltage + done.current) * weights).sum().backward()
     assert torch.equal(loop(x).spikes, plain(x).spikes)
     mine, theirs = loop.block.synapse.weight.grad, plain.block.synapse.weight.grad

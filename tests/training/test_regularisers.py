@@ -45,7 +45,8 @@ def test_sums_over_a_feature_map_whatever_its_order_in_memory() -> None:
     time_first = torch.randn(5, 2, 3, 4, 6, generator=generator)  # (T, N, H, W, C), as the blocks keep it
     voltage = time_first.permute(1, 4, 2, 3, 0)
     spikes = (voltage > 1).float()
-    sent, kept = strengths(LayerActivity(voltage, voltage, spikes, spikes), 1.0)
+    sent, kept, neurons = strengths(LayerActivity(voltage, voltage, spikes, spikes), 1.0)
+    assert neurons == 72
     assert torch.allclose(sent, spikes.sum((1, 2, 3)))
     assert torch.allclose(kept, (voltage.clamp(min=0) * (voltage <= 1)).sum((1, 2, 3)), atol=1e-5)
     assert rows(voltage).data_ptr() == voltage.data_ptr()  # nothing was copied

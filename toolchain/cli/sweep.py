@@ -249,7 +249,7 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
         "split": cell.held_back,
         **cell_result(judged.scores, held_back.labels, fitted.scores, fit.labels, max_drop),
         "rate": _rates(judged.spikes, network),
-        "stf": spatial_temporal_factors(weights, held_back),
+        "stf": spatial_temporal_factors(weights, held_back, cell.config.training.chunk_steps),
         **{key: trained[key] for key in ("train_samples", "best_epoch", "train_s", "samples_per_s")},
         "resumed": resume,
         "skipped": len(held_back.skipped) + int(str(trained["skipped"])),

@@ -42,9 +42,21 @@ class TrainingConfig(_Config):
     batch_size: int = Field(32, gt=0, le=65_536)
     learning_rate: float = Field(5e-3, gt=0, le=10, description="peak of the one-cycle schedule (Adam)")
     threads: int = Field(1, gt=0, le=256, description="CPU threads; small networks and busy machines do best with one")
+    chunk_steps: int | None = Field(
+        None, gt=0, description="steps computed at a time, for less memory and more time; left out: all at once"
+    )
     loss: LossConfig = LossConfig()
     regulariser: RegulariserConfig = RegulariserConfig()
     augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _sums_do(self) -> TrainingConfig:
+        if self.chunk_steps is not None and self.regulariser.name == "rcs":
+            raise ConfigError(
+                f"training.chunk_steps = {self.chunk_steps}: RCS compares what all neurons did in all steps at once; "
+                "leave out chunk_steps, or take another regulariser"
+            )
+        return self
 
 
 class CutoffConfig(_Config):

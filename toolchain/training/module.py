@@ -13,7 +13,8 @@ from toolchain.training.augment import augment
 from toolchain.training.config import TrainingConfig
 from toolchain.training.event_augment import augment_events, mirror_table
 from toolchain.training.losses import readout_loss
-from toolchain.training.regularisers.base import Hidden, build
+from toolchain.training.regularisers.base import build
+from toolchain.training.regularisers.hidden import observe
 from toolchain.training.regularisers.str_factor import spatial_temporal_factor
 from toolchain.training.regularisers.strength import strengths
 
@@ -44,31 +45,34 @@ class AnytimeModule(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         spikes, labels = batch
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step + (self.global_rank << 48))
-        events, labels = augment_events(spikes.float(), labels, self.config.augment, generator, self.mirror)
-        response = self.network(augment(events, self.config.augment, generator))
-        loss = self._loss(response.scores, labels)
+        spikes, labels = augment_events(spikes.float(), labels, self.config.augment, generator, self.mirror)
+        spikes = augment(spikes, self.config.augment, generator)
+        scores, hidden = observe(self.network, spikes, self.config.chunk_steps)
+        loss = self._loss(scores, labels)
         if labels.is_floating_point():  # mixed: right is the class of the larger share
             labels = labels.argmax(1)
-        right = response.scores.argmax(1) == labels[:, None]
+        right = scores.argmax(1) == labels[:, None]
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         self.log("train_accuracy", right[:, -1].float().mean(), on_step=False, on_epoch=True, prog_bar=True)
         if self.regulariser is not None:
-            penalty = self.regulariser(self._hidden(response.layers), right, self.current_epoch)
+            penalty = self.regulariser(hidden, right, self.current_epoch)
             self.log("train_penalty", penalty, on_step=False, on_epoch=True)
             loss = loss + penalty
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         spikes, labels = batch
-        response = self.network(spikes.float())
-        right = (response.scores.argmax(1) == labels[:, None]).float()
+        scores, hidden = observe(self.network, spikes, self.config.chunk_steps)
+        right = (scores.argmax(1) == labels[:, None]).float()
         size = len(labels)
-        self.log("val_loss", self._loss(response.scores, labels), batch_size=size)
+        self.log("val_loss", self._loss(scores, labels), batch_size=size)
         self.log("val_accuracy", right[:, -1].mean(), prog_bar=True, batch_size=size)
         self.log("val_accuracy_over_time", right.mean(), prog_bar=True, batch_size=size)
-        hidden = self._hidden(response.layers)
-        stf = torch.stack([spatial_temporal_factor(*layer).sum(0) for layer in hidden])
-        rate = torch.stack([strengths(*layer)[0].sum(0) / _neurons(layer) for layer in hidden])
+        sums = [strengths(*layer) for layer in hidden]
+        stf = torch.stack(
+            [spatial_temporal_factor(each, at.threshold).sum(0) for each, at in zip(sums, hidden, strict=True)]
+        )
+        rate = torch.stack([each.sent.sum(0) / each.neurons for each in sums])
         self._factor_sums.append(torch.stack([stf, rate], dim=-1))  # (layers, T, 2)
         self._factor_samples += size
         for index, (factor, spikes) in enumerate(zip(stf, rate, strict=True)):
@@ -88,16 +92,7 @@ class AnytimeModule(lightning.LightningModule):
         weights = (block.block.synapse.weight for block in self.network.blocks)  # type: ignore[union-attr]
         return readout_loss(scores, labels, self.config.loss, weights)
 
-    def _hidden(self, layers: list[Any]) -> list[Hidden]:
-        """The layers that hand something on: the readout's spikes are the answer, the loss alone shapes them."""
-        pairs = list(zip(layers, self.network.blocks, strict=True))[:-1]
-        return [Hidden(layer, block.threshold) for layer, block in pairs]
-
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
         schedule = _OneCycle(optimizer, self.config.learning_rate, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def _neurons(layer: Hidden) -> int:
-    return layer.activity.spikes[0, ..., 0].numel()

@@ -36,6 +36,7 @@ from toolchain.training.config import ExperimentConfig
 from toolchain.training.factors import FactorLog
 from toolchain.training.module import AnytimeModule
 from toolchain.training.processes import Processes, processes
+from toolchain.training.regularisers.hidden import observe
 from toolchain.training.regularisers.str_factor import spatial_temporal_factor
 from toolchain.training.run_folder import RunFolder
 
@@ -74,6 +75,12 @@ def fit(
     options = config.training
     torch.set_num_threads(options.threads)
     numba.set_num_threads(min(options.threads, numba.config.NUMBA_NUM_THREADS))
+    gpu = torch.cuda.is_available()
+    if gpu and options.chunk_steps is not None:
+        raise ConfigError(
+            f"training.chunk_steps = {options.chunk_steps}: SLAYER's kernels, which run on CUDA, take all steps at "
+            "once; leave it out"
+        )
     first = int(_load(run.last_checkpoint)["epoch"]) + 1 if resume else 0
     place = processes()
     if place.of > options.batch_size:
@@ -105,7 +112,7 @@ def fit(
         deterministic="warn",  # CUDA has no deterministic cumsum
         num_sanity_val_steps=0,
         log_every_n_steps=1,
-        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        accelerator="gpu" if gpu else "cpu",
         devices=place.here,
         num_nodes=place.of // place.here,
         strategy="ddp" if place.of > 1 else "auto",
@@ -129,7 +136,7 @@ def fit(
     if place.index == 0:
         with atomic_path(run.weights) as temporary:
             save_file(network.state_dict(), temporary)
-    at_end, over_time = _validate(network, validation)
+    at_end, over_time = _validate(network, validation, options.chunk_steps)
     speed = len(train) * (options.epochs - first) / seconds
     return TrainingResult(options.epochs, at_end, over_time, int(best["epoch"]) + 1, seconds, speed)
 
@@ -165,22 +172,24 @@ def _load(checkpoint: Path) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _validate(network: AnytimeNetwork, data: SpikeData) -> tuple[float, float]:
+def _validate(network: AnytimeNetwork, data: SpikeData, chunk_steps: int | None) -> tuple[float, float]:
     network.eval()
     right = torch.cat(
-        [network(x.float()).scores.argmax(1) == y[:, None] for x, y in batches(data, 128, 0, shuffle=False)]
+        [observe(network, x, chunk_steps)[0].argmax(1) == y[:, None] for x, y in batches(data, 128, 0, shuffle=False)]
     ).float()
     return float(right[:, -1].mean()), float(right.mean())
 
 
 @torch.no_grad()
-def spatial_temporal_factors(network: AnytimeNetwork, data: SpikeData) -> list[list[float]]:
+def spatial_temporal_factors(
+    network: AnytimeNetwork, data: SpikeData, chunk_steps: int | None = None
+) -> list[list[float]]:
     """STF of each hidden layer at each step, (layers, T), mean over the recordings."""
     network.eval()
     total = torch.zeros(())
     for x, y in batches(data, 128, 0, shuffle=False):
-        layers = zip(network(x.float()).layers[:-1], network.blocks, strict=False)
-        total = total + torch.stack([spatial_temporal_factor(a, b.threshold).mean(0) for a, b in layers]) * len(y)
+        _, hidden = observe(network, x, chunk_steps)
+        total = total + torch.stack([spatial_temporal_factor(*layer).mean(0) for layer in hidden]) * len(y)
     return [[float(value) for value in layer] for layer in total / len(data)]
 
 

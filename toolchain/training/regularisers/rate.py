@@ -16,7 +16,7 @@ def rate_penalty(layers: list[Hidden], right: torch.Tensor, config: RegulariserC
     """
     penalties = []
     for layer, target in zip(layers, config.targets(len(layers)), strict=True):
-        spikes = layer.activity.spikes
-        rate = strengths(*layer)[0].mean(1) / spikes[0, ..., 0].numel()
+        sums = strengths(*layer)
+        rate = sums.sent.mean(1) / sums.neurons
         penalties.append((rate / target - 1).square().mean())
     return torch.stack(penalties).mean()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import torch
 
+from models.blocks import LayerActivity
 from toolchain.training.regularisers.config import RegulariserConfig
 from toolchain.training.regularisers.hidden import Hidden
 from toolchain.training.regularisers.strength import rows
@@ -29,6 +30,7 @@ def rcs_penalty(layers: list[Hidden], right: torch.Tensor, config: RegulariserCo
 
 def _dissimilarity(layer: Hidden, samples: int, steps: int) -> torch.Tensor:
     """(N,): 1 where all steps look alike."""
+    assert isinstance(layer.activity, LayerActivity), "sums over the neurons have no pattern"
     spikes, voltage = rows(layer.activity.spikes), rows(layer.activity.voltage)
     received = spikes + voltage.clamp(min=0) * (1 - spikes.detach()) / layer.threshold
     received = received.view(steps, samples, -1)

@@ -29,15 +29,15 @@ import torch
 from models.blocks import LayerActivity
 from toolchain.training.regularisers.config import RegulariserConfig
 from toolchain.training.regularisers.hidden import Hidden
-from toolchain.training.regularisers.strength import strengths
+from toolchain.training.regularisers.strength import LayerSums, strengths
 
 _FLOOR = 0.01  # of the strength of a layer whose neurons all fire
 
 
-def spatial_temporal_factor(layer: LayerActivity, threshold: float) -> torch.Tensor:
+def spatial_temporal_factor(layer: LayerActivity | LayerSums, threshold: float) -> torch.Tensor:
     """STF (N, T) in [0, 1] of one layer; 0 where the layer neither fires nor holds voltage."""
-    sent, kept = strengths(layer, threshold)
-    floor = _FLOOR * threshold * layer.spikes[0, ..., 0].numel()
+    sent, kept, neurons = strengths(layer, threshold)
+    floor = _FLOOR * threshold * neurons
     spatial = threshold * sent
     return spatial / (spatial + kept + floor)
 

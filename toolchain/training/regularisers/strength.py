@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,15 +47,31 @@ class _Sums(torch.autograd.Function):
         return grad_sent[:, None].expand(ctx.shape), None, None
 
 
-def strengths(layer: LayerActivity, threshold: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Number of spikes, and positive voltage left after the reset in SLAYER's units, as the threshold; each (N, T).
+class LayerSums(NamedTuple):
+    """All of a layer that STR, rate control and the logs look at."""
+
+    sent: torch.Tensor  # (N, T): number of spikes
+    kept: torch.Tensor  # (N, T): positive voltage left after the reset, in SLAYER's units, as the threshold
+    neurons: int
+
+
+def strengths(layer: LayerActivity | LayerSums, threshold: float) -> LayerSums:
+    """The sums over a layer's neurons, where they are not at hand already.
 
     The gradient flows through the spikes, see ``str_factor``.
     """
+    if isinstance(layer, LayerSums):
+        return layer
     spikes, voltage = rows(layer.spikes), rows(layer.voltage)
     steps, samples = layer.spikes.shape[-1], layer.spikes.shape[0]
     sent, kept = _Sums.apply(spikes, voltage, threshold)
-    return sent.view(steps, samples).T, kept.view(steps, samples).T
+    return LayerSums(sent.view(steps, samples).T, kept.view(steps, samples).T, spikes.shape[1])
+
+
+def joined(chunks: Sequence[LayerSums]) -> LayerSums:
+    """Of some steps after the other → of all of them."""
+    sent, kept, neurons = zip(*chunks, strict=True)
+    return LayerSums(torch.cat(sent, 1), torch.cat(kept, 1), neurons[0])
 
 
 def rows(x: torch.Tensor) -> torch.Tensor:
