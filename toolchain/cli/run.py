@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -116,7 +116,8 @@ def command(
                 answer = classes[decision.prediction] if classes and decision.prediction < len(classes) else None
                 answer = answer if answer is not None else str(decision.prediction)
                 right += named is not None and named.label == answer
-                _show(decision, named, answer, encoding.bins, json)
+                with _whole_lines():
+                    _show(decision, named, answer, encoding.bins, json)
                 if decided[0] == _SETTLED:
                     memory.append(_memory_mb())
                 if decided[0] == windows:
@@ -202,6 +203,20 @@ def _recordings(
         yield Arrival(frame, time.perf_counter())
 
 
+@contextmanager
+def _whole_lines() -> Iterator[None]:
+    """Ctrl-C waits until a line is out: who reads lines gets no half of one."""
+    import signal
+
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
+
+
 def _show(decision: Decision, named: Named | None, answer: str, steps: int, json: bool) -> None:
     if json:
         line = {
@@ -219,7 +234,6 @@ def _show(decision: Decision, named: Named | None, answer: str, steps: int, json
             f"{what}: {answer} ({decision.confidence:.3f}) at step {decision.step} of {steps}, "
             f"{1e3 * decision.latency_s:.2f} ms"
         )
-    sys.stdout.flush()
 
 
 def _memory_mb() -> float:
