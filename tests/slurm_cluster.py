@@ -53,6 +53,10 @@ class Cluster:
         daemon.kill()
         daemon.wait()
 
+    def revive(self) -> None:
+        """Starts the daemons that are not there: what a test that failed killed is not missing in the next one."""
+        self.start(*(name for name in _COMMANDS if name not in self.daemons))
+
     def wait_ready(self) -> None:
         deadline = time.monotonic() + _READY_S
         while time.monotonic() < deadline:

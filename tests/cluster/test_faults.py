@@ -33,9 +33,10 @@ def submitted(work: Work, place: Path, **options: object) -> JobFolder:
 
 
 @pytest.fixture(autouse=True)
-def no_process_stays(tmp_path: Path) -> Iterator[None]:
+def no_process_stays(slurm_cluster: Cluster, tmp_path: Path) -> Iterator[None]:
     before = segments()
     yield
+    slurm_cluster.revive()
     wait_for(lambda: not workers(tmp_path), "workers are gone")
     wait_for(lambda: segments() <= before, "shared memory is gone")
 

@@ -54,7 +54,8 @@ def test_which_process_this_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def trained(run: Path, *more: str, processes: int = 1) -> float:
     """Test accuracy at T of the digits after a few epochs."""
     launch = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "-m", "--"] if processes > 1 else ["-m"]
-    options = ["train", "configs/digits.yaml", "--run", str(run), "--set", "training.epochs=12", *more]
+    options = ["train", "configs/digits.yaml", "--run", str(run), "--set", "training.epochs=12"]
+    options += ["--set", "network.readout=voltage", *more]  # counted spikes lose a class in some short trainings
     for command in (
         [sys.executable, *launch, "toolchain.cli", *options],
         [sys.executable, "-m", "toolchain.cli", "export", str(run)],
