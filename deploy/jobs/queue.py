@@ -119,6 +119,11 @@ def follow(folder: JobFolder) -> Iterator[Outcome]:
                 yield outcome
         if len(seen) == now.samples:
             return
-        if now.stopped and not any(each.active for each in now.chunks):
+        if now.stopped and not any(each.active for each in now.chunks) and not _away(folder):
             raise DeployError(f"{now}; 'aoi jobs continue {now.id}' goes on with the rest")
         time.sleep(_POLL_S)
+
+
+def _away(folder: JobFolder) -> bool:
+    """Slurm does not answer here: a controller that restarts knows its jobs again, and they go on meanwhile."""
+    return remote_of(folder) is None and slurm.missing() is not None

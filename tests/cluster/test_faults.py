@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,12 +140,17 @@ def test_controller_restarted(slurm_cluster: Cluster, work: MakeWork, tmp_path: 
     folder = submitted(asked, tmp_path, chunk=50)
     wait_decided(folder, 5)
     slurm_cluster.kill("slurmctld")
+    followed: list[object] = []
+    attached = threading.Thread(target=lambda: followed.extend(queue.follow(folder)))  # does not care either
+    attached.start()
     before = len(lines(folder))
     wait_decided(folder, before + 5)  # the jobs do not care
     assert len(lines(folder)) < 100
     slurm_cluster.start("slurmctld")
     slurm_cluster.wait_ready()
     check_complete(folder, asked)
+    attached.join(60)
+    assert len(followed) == 100
 
 
 def test_worker_killed(slurm_cluster: Cluster, work: MakeWork, tmp_path: Path) -> None:
