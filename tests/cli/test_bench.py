@@ -93,7 +93,7 @@ def test_calibration_prints_the_tables(aoi: Aoi, tmp_path: Path) -> None:
 def test_calibration_on_a_trained_network(aoi: Aoi, trained: Path) -> None:
     result = aoi("bench", "calibration", "--network", trained / "network.net", "--quick")
     assert result.returncode == 0, result.stderr
-    assert "| confidence | 0.02 |" in result.stdout
+    assert "| confidence | 398 | 0.01 | 2 of 2 |" in result.stdout
 
 
 def test_an_unknown_name_is_refused_with_the_names(aoi: Aoi) -> None:

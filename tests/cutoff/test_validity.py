@@ -58,9 +58,26 @@ def test_earliness_is_the_smaller_of_two_readings() -> None:
 
 
 def test_divisions_calibrate_on_one_part_and_test_on_the_other() -> None:
-    parts = divide(world("steady"), divisions=3, share=0.6, max_drop=0.01, risk=0.05)
+    parts = divide(world("steady"), divisions=3, samples=2400, max_drop=0.01, risk=0.05)
     assert len({part.threshold for part in parts}) > 1
     assert all(part.certified and part.drop < 0.03 and part.mean_step < 16 for part in parts)
+
+
+def test_divisions_by_what_is_shown_keep_objects_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, shows = world("steady"), np.arange(4000) % 1000
+    seen: list[np.ndarray] = []
+
+    class Parts(Runs):
+        def take(self, indices: np.ndarray) -> Runs:
+            seen.append(indices)
+            return runs.take(indices)
+
+    divide(Parts(runs.scores, runs.labels), divisions=2, samples=400, max_drop=0.01, risk=0.05, shows=shows)
+    for mine, rest in zip(seen[::2], seen[1::2], strict=True):
+        assert len(mine) == len(set(shows[mine])) == 400
+        assert not set(shows[mine]) & set(shows[rest])
+        assert len(rest) == 600 * 4
+    assert len({int(index) // 1000 for index in seen[0]}) == 4  # any of an object's recordings may be the one
 
 
 def test_tables() -> None:
@@ -68,5 +85,7 @@ def test_tables() -> None:
     table = simulate({"turning": small}, repetitions=2, max_drop=0.02, risk=0.1).splitlines()
     assert len(table) == 3
     assert table[2].startswith("| turning | 100.0% |")
-    assert len(tabulate(small, rules=("confidence", "fixed"), max_drops=(0.02,), divisions=2).splitlines()) == 4
+    rows = tabulate(small, rules=("confidence", "fixed"), trials=((540, 0.02),), divisions=2).splitlines()
+    assert len(rows) == 4
+    assert rows[2].startswith("| confidence | 540 | 0.02 | 2 of 2 |")
     assert "| 598 | 0.005 | 0 |" in allowances()

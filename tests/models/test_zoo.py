@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import models.zoo
 from models.blocks import dense_block
 from models.network import STATE_UNIT, AnytimeNetwork
 from models.spec import DenseSpec, NetworkSpec, NeuronSpec
@@ -20,6 +22,7 @@ from toolchain.errors import ConfigError
 from toolchain.netx.read import read_network
 from toolchain.netx.write import write_network
 
+ZOO = Path(models.zoo.__file__).parent
 INPUTS = {"dense": (2, 16, 16), "conv": (2, 34, 34), "vgg": (2, 48, 48), "audio": (1, 1, 64)}
 
 
@@ -62,6 +65,31 @@ def test_lava_executes_the_file_as_the_engine(name: str, tmp_path: Path) -> None
     command += ["--input", "random:0.2", "--samples", "2", "--steps", "8"]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=280)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_trained_digits_do_what_their_card_says() -> None:
+    file = ZOO / "digits.net"
+    assert file.stat().st_size < 300_000
+    command = [sys.executable, "-m", "toolchain.cli", "evaluate", str(file), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    card = {row[0]: row[1:] for row in table_rows((ZOO / "digits.md").read_text())}
+    assert card["accuracy"][0].startswith(f"{found['full_accuracy']:.4f} ")
+    assert card["accuracy"][1].startswith(f"{found['accuracy']:.4f} ")
+    assert card["mean decision step"][0] == str(found["steps"])
+    assert card["mean decision step"][1].startswith(f"{found['mean_decision_step']:.2f} ")
+
+
+def table_rows(card: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in card.splitlines() if line.startswith("|")]
+
+
+def test_the_trained_digits_name_no_machine() -> None:
+    network = read_network(ZOO / "digits.net")
+    assert network.metadata is not None
+    assert network.metadata.policy is not None
+    assert "/" not in network.metadata.model_dump_json()
 
 
 def test_a_name_can_be_changed_in_part_and_has_to_be_known() -> None:

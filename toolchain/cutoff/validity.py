@@ -163,14 +163,30 @@ class Division:
 
 
 def divide(
-    runs: Runs, *, divisions: int, share: float, max_drop: float, risk: float, rule: str = "confidence", seed: int = 0
+    runs: Runs,
+    *,
+    divisions: int,
+    samples: int,
+    max_drop: float,
+    risk: float,
+    rule: str = "confidence",
+    shows: np.ndarray | None = None,
+    seed: int = 0,
 ) -> list[Division]:
-    """Calibrates on ``share`` of the recordings and measures on the others, for ``divisions`` random divisions."""
+    """Calibrates on ``samples`` recordings and measures on the others, for ``divisions`` random divisions.
+
+    ``shows`` (recordings,): the object that each recording shows. Where it is given, ``samples`` objects calibrate,
+    with one recording each, and the measure is taken on all recordings of the other objects.
+    """
     generator, results = np.random.default_rng(seed), []
     for _ in range(divisions):
         order = generator.permutation(len(runs.labels))
-        cut = round(share * len(order))
-        known, unseen = runs.take(order[:cut]), runs.take(order[cut:])
+        mine, rest = order[:samples], order[samples:]
+        if shows is not None:
+            objects, first = np.unique(shows[order], return_index=True)
+            chosen_objects = generator.permutation(len(objects))[:samples]
+            mine, rest = order[first[chosen_objects]], np.flatnonzero(~np.isin(shows, objects[chosen_objects]))
+        known, unseen = runs.take(mine), runs.take(rest)
         result = calibrate(known.scores, known.labels, max_drop=max_drop, risk=risk, rule=rule)
         chosen = decide(result.rule, unseen.scores)
         full = (decide(None, unseen.scores).prediction == unseen.labels).mean()
@@ -208,21 +224,29 @@ def simulate(worlds: dict[str, Runs], *, repetitions: int = 2000, max_drop: floa
 
 
 def tabulate(
-    runs: Runs, *, rules: tuple[str, ...], max_drops: tuple[float, ...], divisions: int = 20, risk: float = 0.05
+    runs: Runs,
+    *,
+    rules: tuple[str, ...],
+    trials: tuple[tuple[int, float], ...],
+    shows: np.ndarray | None = None,
+    divisions: int = 20,
+    risk: float = 0.05,
 ) -> str:
-    """Markdown table of random divisions of real recordings, three fifths to calibrate and the others to test."""
+    """Markdown table of random divisions of recordings; ``trials``: recordings that calibrate, and max-drop."""
     rows = []
     for rule in rules:
-        for max_drop in max_drops:
-            parts = divide(runs, divisions=divisions, share=0.6, max_drop=max_drop, risk=risk, rule=rule)
+        for samples, max_drop in trials:
+            parts = divide(
+                runs, divisions=divisions, samples=samples, max_drop=max_drop, risk=risk, rule=rule, shows=shows
+            )
             above = sum(part.certified and part.drop > max_drop for part in parts)
             rows.append(
-                f"| {rule} | {max_drop:g} | {sum(part.certified for part in parts)} of {divisions} "
+                f"| {rule} | {samples:,} | {max_drop:g} | {sum(part.certified for part in parts)} of {divisions} "
                 f"| {above} of {divisions} | {np.mean([part.drop for part in parts]):.4f} "
                 f"| {max(part.drop for part in parts):.4f} | {np.mean([part.mean_step for part in parts]):.2f} |"
             )
-    head = "| rule | max-drop | certified | measured drop above it | mean drop | largest | mean step |"
-    return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
+    head = "| rule | calibrate | max-drop | certified | measured drop above it | mean drop | largest | mean step |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
 
 
 def allowances(risk: float = 0.05) -> str:
