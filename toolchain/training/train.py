@@ -73,8 +73,9 @@ def fit(
     """
     _quiet()
     options = config.training
-    torch.set_num_threads(options.threads)
+    # In this order: numba starts its threads here, and sets the number that OpenMP has, torch's too, to all cores.
     numba.set_num_threads(min(options.threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(options.threads)
     gpu = torch.cuda.is_available()
     if gpu and options.chunk_steps is not None:
         raise ConfigError(
