@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/python -m
-# A worker a core; what the tests of a file share is made once.
+# A worker a core; what the tests of a file share is made once. Threads that wait leave the core to the other worker.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: setup demo test test-slow check bench clean
@@ -23,10 +23,10 @@ demo: setup
 	.venv/bin/aoi demo
 
 test: setup
-	$(RUN) pytest -m 'not slow' $(PARALLEL)
+	OMP_WAIT_POLICY=passive $(RUN) pytest -m 'not slow' $(PARALLEL)
 
 test-slow: setup
-	$(RUN) pytest -m slow $(PARALLEL)
+	OMP_WAIT_POLICY=passive $(RUN) pytest -m slow $(PARALLEL)
 
 check: setup
 	$(RUN) ruff check .
