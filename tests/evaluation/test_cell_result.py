@@ -26,6 +26,17 @@ def test_steps_at_the_drop_are_those_where_the_answer_is_there() -> None:
     assert steps_for(result, 1.1) == 8
 
 
+def test_the_peak_is_one_that_a_threshold_reaches() -> None:
+    """Half of the samples forget at step 5, while all are as sure as ever: no threshold has what step 4 has."""
+    scores, labels = sure_from([4] * 40, 8)
+    scores[:20, 0, 4:] = 200
+    scores[:, 0, :3] = 500  # wrong and sure before
+    result = cell_result(scores, labels, scores, labels, 0.005)
+    assert max(result["accuracy_at"]) == 1.0
+    assert result["peak"] == max(result["points"]["accuracy"]) < 1.0
+    assert result["accuracy"] >= result["peak"] - 0.005
+
+
 def test_arms_are_compared_on_the_seeds_that_both_have() -> None:
     def cell(first: list[int]) -> dict[str, object]:
         scores, labels = sure_from(first * 20, 8)

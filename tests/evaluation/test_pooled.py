@@ -36,6 +36,16 @@ def test_a_network_that_never_gets_there_takes_all_steps() -> None:
     assert against(good, bad, 0.005)["steps"]["mean"] < 4
 
 
+def test_the_peak_is_one_that_a_threshold_reaches() -> None:
+    cell = late(4)
+    cell.scores[:40, 0, 4:] = 200  # half of them forget
+    cell.scores[:, 0, :3] = 500  # wrong and sure before
+    arm = pool({0: cell}, 20)
+    assert arm.at[0].max() == pytest.approx(0.95)
+    assert arm.peak[0] == max(arm.accuracy[0].max(), arm.at[0, -1]) < 0.95
+    assert arm.steps_for(arm.peak - 0.005)[0] <= 12
+
+
 def test_seeds_count_alike_whatever_their_number_of_recordings() -> None:
     both = pool({0: late(3, samples=20, wrong=0), 1: late(3, samples=200, wrong=100)}, 20)
     assert both.at[0, -1] == pytest.approx(0.75)

@@ -341,7 +341,7 @@ def _show(summary: dict[str, Any]) -> None:
         if not rows:
             continue
         print_table(
-            f"{name}: steps at a drop of at most {summary['max_drop']:g} from the best step; 95 % over seeds",
+            f"{name}: steps at a drop of at most {summary['max_drop']:g} from the best point; 95 % over seeds",
             ["arm", "seeds", "accuracy at T", "steps", "calibration error"],
             [
                 [

@@ -8,26 +8,30 @@ at least 1 - risk over the calibration recordings, the drop against full inferen
 that of ``toolchain.cutoff.exact``, on pairs: right at T and wrong where the run stops (lost), or the reverse (gained).
 
 **Without** where they do not: the smallest threshold, chosen on all recordings, for which two estimates stay small as
-they do at all more careful ones: the drop counted on the recordings stays within max_drop, and the drop that the
-confidences themselves promise, a finer ruler than whole recordings, within half of it. Marked as uncertified.
+they do at all more careful ones. The drop counted on the recordings stays within max_drop with one standard error to
+spare; and the drop that the confidences promise, a finer ruler than whole recordings, within half of it. For this ruler
+the scale falls with time, by half of the power that fits best: one scale for all steps makes late confidences too high,
+and so the drop; the whole power, fitted on few recordings, often promises too little. Marked as uncertified.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.stats import beta
 
 from toolchain.cutoff import exact
-from toolchain.cutoff.fitting import fit_quantiles, fit_scale, fit_scales, fit_units
+from toolchain.cutoff.fitting import fit_fall, fit_quantiles, fit_scale, fit_scales, fit_units
 from toolchain.cutoff.rule import RULES, Decisions, Rule, candidates, make_rule, statistics, stop_steps
 from toolchain.errors import DataError
 
-# The share of max_drop that the confidences may promise to lose where nothing can be certified; the rest is a margin,
-# because a threshold chosen as the best of many on few recordings is partly chosen by luck.
-_MARGIN = 0.5
+# Where nothing can be certified: the share of max_drop that the confidences may promise to lose, and the standard
+# errors that the counted drop has to spare. A threshold chosen as the best of many on few recordings is partly luck.
+_MARGIN, _ERRORS = 0.5, 1.0
+_FALL = 0.5  # of the fitted power, in the confidences that promise
 # Recordings that a rule is fitted on before its threshold is tested on others: a fifth, within limits.
 _FIT_SHARE, _FIT_LEAST, _FIT_MOST = 0.2, 50, 2000
 
@@ -50,7 +54,7 @@ class Calibration:
     lost: int  # of the test samples, right at T and wrong where the run stops
     gained: int  # the reverse
     accuracy_drop: float  # of the test samples
-    expected_drop: float  # as the confidences promise
+    expected_drop: float | None  # as the confidences promise; not asked for where the drop is certified
     mean_decision_step: float
     full_accuracy: float
 
@@ -176,8 +180,18 @@ class _Trial:
         return int((self._full & ~right).sum()), int((right & ~self._full).sum())
 
     def _promised(self, chosen: Decisions) -> float:
+        rows = np.arange(len(chosen.step))
+        return float((self._confidence[:, -1] - self._confidence[rows, chosen.step - 1]).mean())
+
+    @cached_property
+    def _confidence(self) -> np.ndarray:
+        """(samples, T), with the scale that falls: the shared one where its fit ends, two thirds of the way."""
         steps = self._scores.shape[-1]
-        return float((self._rule.confidence(self._scores[..., -1], steps) - chosen.confidence).mean())
+        some = slice(None, None, -(-len(self._labels) // _FIT_MOST))
+        fall = _FALL * fit_fall(self._scores[some], self._labels[some])
+        scales = fit_scale(self._scores, self._labels) * (1.5 * np.arange(1, steps + 1) / steps) ** -fall
+        scaled = make_rule("confidence", 1.0, 1.0, {"scales": tuple(scales.tolist())})
+        return np.stack([scaled.confidence(self._scores[..., t], t + 1) for t in range(steps)], axis=1)
 
     def certified(self, max_drop: float, risk: float) -> float | None:
         """The last threshold of the fixed order before the first that is not shown to keep ``max_drop``."""
@@ -195,7 +209,8 @@ class _Trial:
         for threshold in self._thresholds:
             chosen = self._decide(threshold)
             lost, gained = self._counts(chosen.step)
-            if lost - gained > max_drop * len(self._labels) or self._promised(chosen) > _MARGIN * max_drop:
+            counted = lost - gained + _ERRORS * (lost + gained) ** 0.5
+            if counted > max_drop * len(self._labels) or self._promised(chosen) > _MARGIN * max_drop:
                 break
             passed = float(threshold)
         return passed
@@ -219,7 +234,7 @@ class _Trial:
             lost=lost,
             gained=gained,
             accuracy_drop=(lost - gained) / tested,
-            expected_drop=self._promised(chosen),
+            expected_drop=None if certified else self._promised(chosen),
             mean_decision_step=float(chosen.step.mean()),
             full_accuracy=float(self._full.mean()),
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 from toolchain.cutoff.rules.conformal import nonconformity
 from toolchain.cutoff.rules.gap import top_gap
@@ -39,6 +39,26 @@ def _best_scale(scores: np.ndarray, labels: np.ndarray) -> float:
 
     bounds = (math.log(1e-3 / spread), math.log(1e4 / spread))
     return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4}).x)
+
+
+def fit_fall(scores: np.ndarray, labels: np.ndarray) -> float:
+    """The b for which ``softmax(a * t**-b * z[t])`` has the least cross entropy over all steps.
+
+    Evidence that piles up without being new makes late confidences too high. Where each step brings new evidence b is
+    0; where all bring the same, the mean says all and b is 1.
+    """
+    z = np.moveaxis(scores, 1, -1).astype(np.float64)
+    z = z - z.max(axis=-1, keepdims=True)
+    right = np.take_along_axis(z, np.broadcast_to(labels[:, None, None], (*z.shape[:2], 1)), axis=-1)[..., 0]
+    progress = np.arange(1, z.shape[1] + 1) / z.shape[1]
+    shared = fit_scale(scores, labels)
+
+    def loss(parameters: np.ndarray) -> float:
+        scale = shared * np.exp(parameters[0]) * progress ** -parameters[1]
+        return float((np.log(np.exp(scale[:, None] * z).sum(axis=-1)) - scale * right).mean())
+
+    found = minimize(loss, (0.0, 0.5), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7})
+    return float(max(found.x[1], 0.0))
 
 
 def fit_units(scores: np.ndarray, labels: np.ndarray, share: float = 0.99) -> tuple[float, ...]:

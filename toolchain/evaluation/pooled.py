@@ -42,8 +42,8 @@ class Pool:
 
     @property
     def peak(self) -> np.ndarray:
-        """float64 (1 + resamples,): accuracy at the best step."""
-        best: np.ndarray = self.at.max(axis=1)
+        """float64 (1 + resamples,): the best accuracy of all operating points, that of no early stop included."""
+        best: np.ndarray = np.maximum(self.accuracy.max(axis=1), self.at[:, -1])
         return best
 
     def steps_for(self, accuracy: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ def pool(cells: Mapping[int, Judged], resamples: int = RESAMPLES) -> Pool:
 
 
 def own(arm: Pool, max_drop: float) -> dict[str, dict[str, float | None]]:
-    """An arm by itself: steps at a drop of at most ``max_drop`` from its best step, and accuracy at T."""
+    """An arm by itself: steps at a drop of at most ``max_drop`` from its peak, and accuracy at T."""
     return {"steps": _figure(arm.steps_for(arm.peak - max_drop)), "full_accuracy": _figure(arm.at[:, -1])}
 
 

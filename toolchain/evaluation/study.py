@@ -23,14 +23,18 @@ def cell_result(
 
     ``scores`` (samples, classes, T), accumulated readout, and ``labels`` (samples,) are those of the recordings that
     it is judged on; ``fit_scores`` and ``fit_labels``, of others, fit the scale of the confidence. Its thresholds are
-    swept on the judged recordings: a look-back, the same for all arms. ``steps_at_drop`` is the fewest mean steps with
-    an accuracy of at least the best step's less ``max_drop``; T where no threshold keeps that.
+    swept on the judged recordings: a look-back, the same for all arms. ``peak`` is the best accuracy of them all, no
+    early stop included; ``steps_at_drop`` the fewest mean steps with an accuracy of at least that less ``max_drop``.
+
+    The best fixed step would be no such measure: no threshold may reach its accuracy at all, and then the cell's number
+    of steps says nothing but that.
     """
     rule = make_rule("confidence", 1.0, fit_scale(fit_scores, fit_labels), {})
     points = sweep(statistics(rule, scores), candidates(rule, scores.shape[-1]), scores, labels)
     at = accuracy_at(scores, labels)
     steps, accuracy = points.mean_decision_step, points.accuracy
-    within = np.flatnonzero(accuracy >= at.max() - max_drop - _SLACK)
+    peak = max(float(accuracy.max()), float(at[-1]))
+    within = np.flatnonzero(accuracy >= peak - max_drop - _SLACK)
     chosen = int(within[steps[within].argmin()]) if len(within) else None
     confidence = np.stack([rule.confidence(scores[..., t], t + 1) for t in range(scores.shape[-1])], axis=1)
     last = np.full(len(labels), scores.shape[-1])
@@ -41,7 +45,7 @@ def cell_result(
         "steps": points.steps,
         "accuracy_at": at.tolist(),
         "full_accuracy": float(at[-1]),
-        "peak": float(at.max()),
+        "peak": peak,
         "max_drop": max_drop,
         "scale": rule.scale,
         "threshold": None if chosen is None else float(points.thresholds[chosen]),
