@@ -8,10 +8,11 @@ at least 1 - risk over the calibration recordings, the drop against full inferen
 that of ``toolchain.cutoff.exact``, on pairs: right at T and wrong where the run stops (lost), or the reverse (gained).
 
 **Without** where they do not: the smallest threshold, chosen on all recordings, for which two estimates stay small as
-they do at all more careful ones. The drop counted on the recordings stays within max_drop with one standard error to
-spare; and the drop that the confidences promise, a finer ruler than whole recordings, within half of it. For this ruler
-the scale falls with time, by half of the power that fits best: one scale for all steps makes late confidences too high,
-and so the drop; the whole power, fitted on few recordings, often promises too little. Marked as uncertified.
+they do at all more careful ones. The share of recordings lost stays within max_drop, what is gained not set against it:
+on few recordings that is luck. And the drop that the confidences promise, a finer ruler than whole recordings, stays
+within half of max_drop. For this ruler the scale falls with time, by half of the power that fits best: one scale for
+all steps makes late confidences too high, and so the drop; the whole power, fitted on few recordings, often promises
+too little. Marked as uncertified.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from toolchain.cutoff.fitting import fit_fall, fit_quantiles, fit_scale, fit_sca
 from toolchain.cutoff.rule import RULES, Decisions, Rule, candidates, make_rule, statistics, stop_steps
 from toolchain.errors import DataError
 
-# Where nothing can be certified: the share of max_drop that the confidences may promise to lose, and the standard
-# errors that the counted drop has to spare. A threshold chosen as the best of many on few recordings is partly luck.
-_MARGIN, _ERRORS = 0.5, 1.0
+# The share of max_drop that the confidences may promise to lose where nothing can be certified; the rest is a margin,
+# because a threshold chosen as the best of many on few recordings is partly chosen by luck.
+_MARGIN = 0.5
 _FALL = 0.5  # of the fitted power, in the confidences that promise
 # Recordings that a rule is fitted on before its threshold is tested on others: a fifth, within limits.
 _FIT_SHARE, _FIT_LEAST, _FIT_MOST = 0.2, 50, 2000
@@ -204,13 +205,12 @@ class _Trial:
         return passed
 
     def empirical(self, max_drop: float) -> float:
-        """The last threshold, from the most careful down, whose counted and promised drops stay small."""
+        """The last threshold, from the most careful down, whose lost recordings and promised drop stay few."""
         passed = float(self._thresholds[0])
         for threshold in self._thresholds:
             chosen = self._decide(threshold)
-            lost, gained = self._counts(chosen.step)
-            counted = lost - gained + _ERRORS * (lost + gained) ** 0.5
-            if counted > max_drop * len(self._labels) or self._promised(chosen) > _MARGIN * max_drop:
+            lost, _ = self._counts(chosen.step)
+            if lost > max_drop * len(self._labels) or self._promised(chosen) > _MARGIN * max_drop:
                 break
             passed = float(threshold)
         return passed
