@@ -56,6 +56,15 @@ def test_later_values_count_and_arms_of_a_seed_are_paired(tmp_path: Path, monkey
     assert study.references == ("none",)
 
 
+def test_an_experiment_may_have_seeds_of_its_own(tmp_path: Path) -> None:
+    own = STUDY.replace("set: {training.epochs: 7}", "seeds: [4, 9], set: {training.epochs: 7}")
+    path = written(tmp_path, own)
+    names = [cell.name for cell in cells(load_study(path), path, {"other": "/else"}) if cell.arm == "str"]
+    assert names == ["other/str/seed3", "digits/str/seed4", "other/str/seed4", "digits/str/seed9"]
+    with pytest.raises(ConfigError, match=r"experiments\.digits\.seeds: each counts once"):
+        load_study(written(tmp_path, own.replace("[4, 9]", "[4, 4]")))
+
+
 def test_what_cannot_be_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AOI_STUDY_TEST", raising=False)
     path = written(tmp_path)

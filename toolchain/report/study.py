@@ -51,7 +51,7 @@ def plot_study(results: Sequence[Mapping[str, Any]], path: Path) -> None:
         left.set_ylim(max(0.0, low), min(1.005, high))
         left.legend(loc="lower right", frameon=False)
         drop = mine[0]["max_drop"]
-        right.set(ylabel="mean decision step", title=f"at a drop of at most {drop:g} from the best step")
+        right.set(ylabel="mean decision step", title=f"at a drop of at most {drop:g} from the best point")
         right.set_xticks(range(len(arms)), arms)
         right.set_xlim(-0.5, len(arms) - 0.5)
         for axes in (left, right):

@@ -20,6 +20,7 @@ from toolchain.training.config import ExperimentConfig, explain, load_config
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 Values = dict[str, Any]
+Seeds = tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
 _UNSET = re.compile(r"\$\{?(\w+)")
 
 
@@ -33,6 +34,7 @@ class ExperimentEntry(_Study):
     config: str = Field(min_length=1, description="an experiment's file, from the folder of the study")
     source: str | None = Field(None, description="recordings instead of the file's; ${NAME} is an environment variable")
     held_back: Literal["calibration", "test"] = Field("test", description="the split that the cells are judged on")
+    seeds: Seeds | None = Field(None, min_length=1, description="instead of the study's")
     set: Values = Field(default_factory=dict, description="dotted keys, as --set, and their values")
     arms: dict[Name, Values] = Field(default_factory=dict, description="what arms change besides, in this experiment")
 
@@ -43,7 +45,7 @@ class StudyConfig(_Study):
     what is there. A cell's seed is that of the weights and of the splits, so that all arms of a seed are paired."""
 
     name: Name
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(min_length=1)
+    seeds: Seeds = Field(min_length=1)
     arms: dict[Name, Values] = Field(min_length=1)
     baselines: tuple[str, ...] = Field((), description="arms that the others are compared with; left out: the first")
     max_drop: float = Field(0.005, gt=0, lt=1, description="steps are compared at this drop from the best accuracy")
@@ -59,8 +61,12 @@ class StudyConfig(_Study):
             for name in names:
                 if name not in self.arms:
                     raise ValueError(f"{where}: {name} is no arm; the arms are {', '.join(self.arms)}")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds: each counts once")
+        for where, seeds in (
+            ("seeds", self.seeds),
+            *((f"experiments.{key}.seeds", each.seeds or ()) for key, each in self.experiments.items()),
+        ):
+            if len(set(seeds)) != len(seeds):
+                raise ValueError(f"{where}: each counts once")
         return self
 
     @property
@@ -111,8 +117,11 @@ def cells(study: StudyConfig, path: Path, sources: Mapping[str, str] | None = No
     ``sources``: experiment → recordings instead of the study's. Raises ConfigError, also for any cell's configuration.
     """
     found = []
-    for seed in study.seeds:
+    every = [study.seeds, *(entry.seeds or () for entry in study.experiments.values())]
+    for seed in dict.fromkeys(seed for seeds in every for seed in seeds):
         for name, entry in study.experiments.items():
+            if seed not in (entry.seeds or study.seeds):
+                continue
             source = (sources or {}).get(name) or _expanded(entry.source, f"{path}: experiments.{name}.source")
             for arm, values in study.arms.items():
                 merged = {**study.set, **entry.set, **values, **entry.arms.get(arm, {})}
