@@ -70,6 +70,8 @@ def test_requests_that_make_no_sense(aoi: Aoi, net: Path) -> None:
         refuse(aoi("calibrate", net, f"--max-drop={value}"), f"--max-drop {float(value)}", "between 0 and 1")
         refuse(aoi("calibrate", net, f"--risk={value}"), f"--risk {float(value)}")
     refuse(aoi("calibrate", net, "--risk", "1e-9"), "--risk 1e-09", "1e-06")
+    refuse(aoi("calibrate", net, "--risk", "0.9"), "--risk 0.9", "fewer than half")
+    refuse(aoi("calibrate", net, "--max-drop", "1e-310"), "--max-drop 1e-310", "1e-06")
     refuse(aoi("calibrate", net, "--rule", "hope"), "--rule hope", "confidence")
     refuse(aoi("calibrate", net, "--temperature", "warm"), "--temperature warm", "shared")
     refuse(aoi("calibrate", net, "--rule", "int-confidence", "--temperature", "step"), "one scale")
@@ -83,8 +85,8 @@ def write(folder: Path, count: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(1, count + 1):
         random = np.random.default_rng(index)
-        x, y = random.integers(0, 16, (2, 60))
-        events = make_events(x, y, np.sort(random.integers(0, 100_000, 60)), random.integers(0, 2, 60))
+        x, y = random.integers(0, 16, (2, 3000))
+        events = make_events(x, y, np.sort(random.integers(0, 100_000, 3000)), random.integers(0, 2, 3000))
         np.save(folder / f"{index:05d}.npy", events)
 
 

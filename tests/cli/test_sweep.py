@@ -46,6 +46,13 @@ def test_a_study_that_cannot_be_is_one_line(aoi: Aoi, tmp_path: Path) -> None:
     result = aoi("sweep", path, "--out", tmp_path / "out", "--table", "--json")
     assert result.returncode == 0
     assert json.loads(result.stdout)["missing"]["digits/str/seed1"] == "has not run"
+    assert not (tmp_path / "out").exists()  # a table is read and nothing is made
+    cell = tmp_path / "out" / "digits" / "tet" / "seed0"
+    cell.mkdir(parents=True)
+    (cell / "result.json").write_text('{"steps": 24}')
+    result = aoi("sweep", path, "--out", tmp_path / "out", "--table")
+    assert result.returncode == 2
+    assert "seed0/result.json: is no result of a cell" in result.stderr
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from toolchain.cutoff import exact
 from toolchain.cutoff.calibration import calibrate
 from toolchain.cutoff.exact import losses_allowed
-from toolchain.cutoff.fitting import fit_scale, fit_scales, fit_units
+from toolchain.cutoff.fitting import fit_fall, fit_scale, fit_scales, fit_units
 from toolchain.cutoff.rule import RULES, candidates, decide
 from toolchain.errors import DataError
 
@@ -30,6 +30,45 @@ def test_scale_finds_the_temperature_that_made_the_labels() -> None:
     labels = np.array([generator.choice(4, p=p) for p in odds / odds.sum(1, keepdims=True)])
     assert fit_scale(scores, labels) == pytest.approx(0.7, rel=0.03)
     assert fit_scale(scores * 1000, labels) == pytest.approx(0.0007, rel=0.03)
+
+
+def test_fall_is_none_for_new_evidence_and_one_for_repeated() -> None:
+    generator = np.random.default_rng(2)
+    labels = generator.integers(0, 4, 4000)
+    evidence = generator.normal(0, 1, (4000, 4, 12))
+    evidence[np.arange(4000), labels] += 0.5
+    new = evidence.cumsum(axis=-1)
+    again = evidence[..., :1] * np.arange(1, 13)
+    assert fit_fall(new, labels) == pytest.approx(0, abs=0.1)
+    assert fit_fall(again, labels) == pytest.approx(1, abs=0.02)
+    assert fit_fall(new[..., :1], labels) == 0
+    assert 0 <= fit_fall(new[:1], labels[:1]) <= 2
+
+
+def test_repeated_evidence_is_less_of_a_reason_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is said at the first step; with one scale for all steps later ones seem surer and promise a drop."""
+    generator = np.random.default_rng(3)
+    labels = generator.integers(0, 4, 150)
+    evidence = generator.normal(0, 1, (150, 4, 1))
+    evidence[np.arange(150), labels] += 1.5
+    falling = calibrate(evidence * np.arange(1, 13), labels, max_drop=0.005)
+    assert falling.lost == 0  # the promise alone decides
+    monkeypatch.setattr("toolchain.cutoff.calibration.fit_fall", lambda *_: 0.0)
+    level = calibrate(evidence * np.arange(1, 13), labels, max_drop=0.005)
+    assert falling.mean_decision_step < level.mean_decision_step
+
+
+def test_a_network_that_says_nothing_is_refused() -> None:
+    with pytest.raises(DataError, match="says nothing on all 700 recordings"):
+        calibrate(np.zeros((700, 10, 24), np.int64), np.arange(700) % 10)
+
+
+def test_a_network_that_speaks_late_has_a_scale_all_the_same() -> None:
+    scores = np.zeros((700, 3, 9), np.int64)
+    labels = np.arange(700) % 3
+    scores[np.arange(700), labels, 7:] = [4, 8]
+    scores[:70, :, 7:] = np.roll(scores[:70, :, 7:], 1, axis=1)  # a tenth is wrong
+    assert calibrate(scores, labels).rule.scale < 10
 
 
 def test_calibrated_drop_holds_on_new_recordings() -> None:

@@ -33,7 +33,27 @@ def test_a_network_that_never_gets_there_takes_all_steps() -> None:
     assert bad.steps_for(np.full(51, 0.97))[0] == 12
     assert own(bad, 0.005)["full_accuracy"]["mean"] == pytest.approx(0.5)
     # Compared at what both reach.
-    assert against(good, bad, 0.005)["steps"]["mean"] < 4
+    found = against(good, bad, 0.005)
+    assert found["steps"]["mean"] < 4
+    assert found["reference_steps"]["mean"] < 12
+
+
+def test_the_top_threshold_stops_hardly_anyone() -> None:
+    generator = np.random.default_rng(0)
+    counts = generator.poisson(0.3, (200, 4, 20))
+    counts[:, 0] += generator.poisson(0.6, (200, 20))
+    arm = pool({0: Judged(counts.cumsum(axis=-1), np.zeros(200, np.int64), 1.0)}, 5)
+    assert arm.steps[0, 0] > 19
+    assert arm.steps[0, -1] < 3
+
+
+def test_intervals_are_as_wide_as_chance() -> None:
+    """Right in 64 of 80, never anything else: the accuracy's interval is the binomial's."""
+    found = own(pool({0: late(1, wrong=16)}, 4000), 0.005)["full_accuracy"]
+    assert found["mean"] == pytest.approx(0.8)
+    half = 1.96 * np.sqrt(0.8 * 0.2 / 80)
+    assert found["high"] - 0.8 == pytest.approx(half, rel=0.15)  # type: ignore[operator]
+    assert 0.8 - found["low"] == pytest.approx(half, rel=0.15)  # type: ignore[operator]
 
 
 def test_the_peak_is_one_that_a_threshold_reaches() -> None:
@@ -43,7 +63,6 @@ def test_the_peak_is_one_that_a_threshold_reaches() -> None:
     arm = pool({0: cell}, 20)
     assert arm.at[0].max() == pytest.approx(0.95)
     assert arm.peak[0] == max(arm.accuracy[0].max(), arm.at[0, -1]) < 0.95
-    assert arm.steps_for(arm.peak - 0.005)[0] <= 12
 
 
 def test_seeds_count_alike_whatever_their_number_of_recordings() -> None:

@@ -79,6 +79,14 @@ def test_the_trained_digits_do_what_their_card_says() -> None:
     assert card["accuracy"][1].startswith(f"{found['accuracy']:.4f} ")
     assert card["mean decision step"][0] == str(found["steps"])
     assert card["mean decision step"][1].startswith(f"{found['mean_decision_step']:.2f} ")
+    for row, key in (("spikes", "spikes"), ("synaptic operations", "operations")):
+        # A recording more or less would show; the last digit is the processor's.
+        counts = [float(cell.replace(",", "")) for cell in card[row]]
+        assert counts == pytest.approx([found[key]["full"], found[key]["until_decision"]], rel=0.01)
+    network = read_network(file)
+    weights = np.concatenate([layer.weight.ravel() for layer in network.description.layers])
+    assert f"from {weights.min():.0f} to {weights.max():.0f}; " in card["layers"][0]
+    assert f"{found['threshold']:.5f} at scale {found['scale']:.4f}" in card["cutoff"][0]
 
 
 def table_rows(card: str) -> list[list[str]]:

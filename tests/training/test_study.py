@@ -8,7 +8,7 @@ import pytest
 
 from toolchain.errors import ConfigError
 from toolchain.training.study import cells, load_study
-from toolchain.training.sweep import CellFolder
+from toolchain.training.sweep import RESULT_KEYS, CellFolder
 
 ROOT = Path(__file__).parents[2]
 STUDY = f"""
@@ -75,11 +75,12 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         (STUDY.replace("seeds: [3, 4]", "seeds: [3, 3]"), "each counts once"),
         (STUDY.replace("seeds:", "baselines: [tet]\nseeds:"), "tet is no arm"),
         (STUDY.replace("seeds:", "sedes: 1\nseeds:"), "unknown key 'sedes'"),
+        (STUDY.replace("target: 0.4}}", "target: 0.4}, seed: 3}"), "seed: the study's seeds decide it"),
     ):
         with pytest.raises(ConfigError, match=match):
             load_study(written(tmp_path, wrong))
     path = written(tmp_path, STUDY.replace("training.epochs: 7", "training.epoch: 7"))
-    with pytest.raises(ConfigError, match=r"unknown key 'training\.epoch'"):
+    with pytest.raises(ConfigError, match=r"study\.yaml: experiment digits, arm none: .*unknown key 'training\.epoch'"):
         cells(load_study(path), path, {"other": "/else"})
 
 
@@ -94,8 +95,12 @@ def test_a_cell_says_why_it_is_missing(tmp_path: Path) -> None:
             pass
     folder.fail("ConfigError: no such thing")
     assert folder.missing() == "ConfigError: no such thing"
+    whole = dict.fromkeys(RESULT_KEYS, 3)
+    folder.finish(whole)
+    assert folder.result() == whole
     folder.finish({"steps": 3})
-    assert folder.result() == {"steps": 3}
+    with pytest.raises(ConfigError, match="is no result of a cell"):
+        folder.result()
     folder.result_file.write_text('{"steps')
     with pytest.raises(ConfigError, match="damaged"):
         folder.result()

@@ -71,7 +71,9 @@ def command(
     chosen = [folder for folder in folders if only is None or only in folder.cell.name]
     if not chosen:
         raise ConfigError(f"--only {only}: is in no cell's name; they are as {folders[0].cell.name}")
-    if not table:
+    if table:
+        _refuse_outdated(folders)
+    else:
         todo = _todo(chosen, overwrite)
         say(f"{len(chosen) - len(todo)} of {len(chosen)} cells are done; {len(todo)} to run in {root}")
         options = [*(["--download"] if download else []), *(["--skip-damaged"] if skip_damaged else [])]
@@ -107,13 +109,19 @@ def _sources(plan: StudyConfig, data: Sequence[str]) -> dict[str, str]:
     return sources
 
 
-def _todo(folders: Sequence[CellFolder], overwrite: bool) -> list[CellFolder]:
+def _refuse_outdated(folders: Sequence[CellFolder]) -> None:
     outdated = [folder for folder in folders if folder.outdated()]
-    if outdated and not overwrite:
+    if outdated:
         raise ConfigError(
             f"{outdated[0].path}: was run with another configuration than the study's, as {len(outdated)} in all; "
             "--overwrite runs those again, --out names another folder"
         )
+
+
+def _todo(folders: Sequence[CellFolder], overwrite: bool) -> list[CellFolder]:
+    if not overwrite:
+        _refuse_outdated(folders)
+    outdated = [folder for folder in folders if folder.outdated()]
     for folder in outdated:
         folder.result_file.unlink(missing_ok=True)
     return [folder for folder in folders if folder.result() is None]
@@ -309,6 +317,9 @@ def _summary(plan: StudyConfig, folders: Sequence[CellFolder], root: Path) -> di
 
 def _add_pooled(rows: list[dict[str, Any]], folders: Sequence[CellFolder], plan: StudyConfig) -> None:
     """Over the recordings of all seeds that every arm of a comparison has: ``pooled`` of rows and of differences."""
+    from functools import cache
+    from zipfile import BadZipFile
+
     import numpy as np
 
     from toolchain.evaluation.pooled import Judged, against, own, pool
@@ -317,23 +328,29 @@ def _add_pooled(rows: list[dict[str, Any]], folders: Sequence[CellFolder], plan:
     for folder in folders:
         result = folder.result()
         if result is not None and folder.scores_file.is_file():
-            with np.load(folder.scores_file, allow_pickle=False) as held:
-                judged[folder.cell.arm, folder.cell.seed] = Judged(held["scores"], held["labels"], result["scale"])
+            try:
+                with np.load(folder.scores_file, allow_pickle=False) as held:
+                    judged[folder.cell.arm, folder.cell.seed] = Judged(held["scores"], held["labels"], result["scale"])
+            except (OSError, ValueError, KeyError, BadZipFile) as error:
+                raise ConfigError(
+                    f"{folder.scores_file}: is damaged ({error}); remove the folder to run the cell again"
+                ) from None
 
-    def pooled(arm: str, seeds: Sequence[int]) -> Any:
+    @cache
+    def pooled(arm: str, seeds: tuple[int, ...]) -> Any:
         return pool({seed: judged[arm, seed] for seed in seeds})
 
     for row in rows:
         seeds = [seed for seed in row["seeds"] if (row["arm"], seed) in judged]
         if not seeds:
             continue
-        mine = pooled(row["arm"], seeds)
+        mine = pooled(row["arm"], tuple(seeds))
         row["pooled"] = own(mine, plan.max_drop)
         for reference, found in row["against"].items():
             shared = [seed for seed in seeds if (reference, seed) in judged]
             if shared:
-                arm = mine if shared == seeds else pooled(row["arm"], shared)
-                found["pooled"] = against(arm, pooled(reference, shared), plan.max_drop)
+                arm, other = pooled(row["arm"], tuple(shared)), pooled(reference, tuple(shared))
+                found["pooled"] = against(arm, other, plan.max_drop)
 
 
 def _show(summary: dict[str, Any]) -> None:

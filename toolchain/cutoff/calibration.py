@@ -35,6 +35,7 @@ _MARGIN = 0.5
 _FALL = 0.5  # of the fitted power, in the confidences that promise
 # Recordings that a rule is fitted on before its threshold is tested on others: a fifth, within limits.
 _FIT_SHARE, _FIT_LEAST, _FIT_MOST = 0.2, 50, 2000
+_DROP_LEAST, _RISK_MOST = 1e-6, 0.5
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,14 @@ def check_request(max_drop: float, risk: float, rule: str = "confidence", temper
     """Raises DataError where ``max_drop`` or ``risk`` cannot be tested, or the rule or temperature is unknown."""
     if not 0 < max_drop < 1:
         raise DataError(f"--max-drop {max_drop}: the largest accuracy drop lies between 0 and 1; 0.005 is half a point")
+    if max_drop < _DROP_LEAST:
+        raise DataError(
+            f"--max-drop {max_drop}: no number of recordings shows so little; ask for {_DROP_LEAST:g} or more"
+        )
     if not 0 < risk < 1:
         raise DataError(f"--risk {risk}: the risk lies between 0 and 1; 0.05 certifies with 95 % confidence")
+    if risk > _RISK_MOST:
+        raise DataError(f"--risk {risk}: a promise that holds in fewer than half of all cases is none; 0.05 is usual")
     if risk < exact.RISK_LEAST:
         raise DataError(f"--risk {risk}: the exact test resolves risks of {exact.RISK_LEAST:g} and more; ask for less")
     if rule not in RULES:
@@ -116,7 +123,8 @@ def calibrate(
         seed: of the division of the recordings into two parts.
 
     Raises:
-        DataError: max_drop or risk is no probability, there are no recordings, or labels the network does not know.
+        DataError: max_drop or risk is no probability, there are no recordings, labels the network does not know, or
+            readouts that say nothing at any step.
     """
     check_request(max_drop, risk, rule, temperature)
     samples = len(labels)
@@ -125,6 +133,11 @@ def calibrate(
     if labels.min() < 0 or labels.max() >= scores.shape[1]:
         bad = labels.max() if labels.max() >= scores.shape[1] else labels.min()
         raise DataError(f"label {bad} of the recordings is none of the network's {scores.shape[1]} classes")
+    if not (scores != scores[:, :1]).any():
+        raise DataError(
+            f"the network says nothing on all {samples} recordings: its outputs are equal at every step; "
+            "look at 'aoi evaluate' and at the encoding"
+        )
     needed = exact.samples_needed(max_drop, risk)
     fitted = RULES[rule].fitted
     enough = needed + (_FIT_LEAST if fitted else 0)

@@ -19,7 +19,8 @@ def fit_scale(scores: np.ndarray, labels: np.ndarray) -> float:
     last third of the steps is left out: few runs get there, and evidence that piles up without being new makes a few
     wrong answers there so certain that they would blur the confidence of all others.
     """
-    return _best_scale(scores[..., : max(1, 2 * scores.shape[-1] // 3)], labels)
+    early = scores[..., : max(1, 2 * scores.shape[-1] // 3)]
+    return _best_scale(early if (early != early[:, :1]).any() else scores, labels)
 
 
 def fit_scales(scores: np.ndarray, labels: np.ndarray) -> tuple[float, ...]:
@@ -45,8 +46,10 @@ def fit_fall(scores: np.ndarray, labels: np.ndarray) -> float:
     """The b for which ``softmax(a * t**-b * z[t])`` has the least cross entropy over all steps.
 
     Evidence that piles up without being new makes late confidences too high. Where each step brings new evidence b is
-    0; where all bring the same, the mean says all and b is 1.
+    0; where all bring the same, the mean says all and b is 1. Between 0 and 2; 0 where there is one step.
     """
+    if scores.shape[-1] == 1:
+        return 0.0
     z = np.moveaxis(scores, 1, -1).astype(np.float64)
     z = z - z.max(axis=-1, keepdims=True)
     right = np.take_along_axis(z, np.broadcast_to(labels[:, None, None], (*z.shape[:2], 1)), axis=-1)[..., 0]
@@ -54,11 +57,12 @@ def fit_fall(scores: np.ndarray, labels: np.ndarray) -> float:
     shared = fit_scale(scores, labels)
 
     def loss(parameters: np.ndarray) -> float:
-        scale = shared * np.exp(parameters[0]) * progress ** -parameters[1]
+        scale = shared * np.exp(parameters[0]) * progress ** -parameters[1]  # within the bounds: no overflow
         return float((np.log(np.exp(scale[:, None] * z).sum(axis=-1)) - scale * right).mean())
 
-    found = minimize(loss, (0.0, 0.5), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7})
-    return float(max(found.x[1], 0.0))
+    bounds = ((-5.0, 5.0), (0.0, 2.0))
+    found = minimize(loss, (0.0, 0.5), method="Nelder-Mead", bounds=bounds, options={"xatol": 1e-3, "fatol": 1e-7})
+    return float(found.x[1])
 
 
 def fit_units(scores: np.ndarray, labels: np.ndarray, share: float = 0.99) -> tuple[float, ...]:

@@ -104,7 +104,8 @@ class Repetitions:
     def earliness(self) -> np.ndarray:
         """How close to the oracle, the smaller of two readings: oracle's mean step over ours, and the steps saved of T
         over the oracle's."""
-        saved = (self.steps - self.mean_step) / (self.steps - self.oracle_step)
+        left, possible = self.steps - self.mean_step, self.steps - self.oracle_step
+        saved = np.where(possible > 0, left / np.where(possible > 0, possible, 1.0), 1.0)  # nothing to save: all saved
         return np.minimum(self.oracle_step / self.mean_step, saved)
 
 
@@ -239,7 +240,7 @@ def tabulate(
             parts = divide(
                 runs, divisions=divisions, samples=samples, max_drop=max_drop, risk=risk, rule=rule, shows=shows
             )
-            above = sum(part.certified and part.drop > max_drop for part in parts)
+            above = sum(part.certified and part.drop > max_drop + 1e-12 for part in parts)
             rows.append(
                 f"| {rule} | {samples:,} | {max_drop:g} | {sum(part.certified for part in parts)} of {divisions} "
                 f"| {above} of {divisions} | {np.mean([part.drop for part in parts]):.4f} "

@@ -18,8 +18,8 @@ from toolchain.evaluation.bootstrap import Bootstrap, interval
 from toolchain.evaluation.sweep import sweep
 
 RESAMPLES = 2000
-# Confidences from next to none to next to certain, evenly in their logit.
-THRESHOLDS = 1 / (1 + np.exp(-np.linspace(9, -2, 221)))
+# Confidences from certain, where hardly a run stops early, to next to none, evenly in their logit.
+THRESHOLDS = 1 / (1 + np.exp(-np.concatenate([np.linspace(36, 9, 109)[:-1], np.linspace(9, -2, 221)])))
 _SLACK = 1e-9
 
 

@@ -90,6 +90,8 @@ def explain(error: ValidationError, path: str) -> ConfigError:
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         message = f"unknown key '{where}'; check its spelling and indentation"
+    elif not where:  # a check of the whole
+        message = first["msg"].removeprefix("Value error, ")
     else:
         value = "" if first["type"] == "missing" else f" = {first['input']!r:.60}"
         message = f"'{where}'{value}: {first['msg'].lower()}"

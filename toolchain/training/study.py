@@ -61,6 +61,13 @@ class StudyConfig(_Study):
             for name in names:
                 if name not in self.arms:
                     raise ValueError(f"{where}: {name} is no arm; the arms are {', '.join(self.arms)}")
+        sets = [self.set, *self.arms.values()]
+        for entry in self.experiments.values():
+            sets += [entry.set, *entry.arms.values()]
+        for values in sets:
+            for key in ("seed", "data.splits.seed"):
+                if key in values:
+                    raise ValueError(f"{key}: the study's seeds decide it; leave it out of set and arms")
         for where, seeds in (
             ("seeds", self.seeds),
             *((f"experiments.{key}.seeds", each.seeds or ()) for key, each in self.experiments.items()),
@@ -131,7 +138,10 @@ def cells(study: StudyConfig, path: Path, sources: Mapping[str, str] | None = No
                 # The longer key later: data.splits.seed goes into what data.splits sets.
                 overrides = tuple(sorted(merged.items(), key=lambda item: item[0].count(".")))
                 file = path.parent / entry.config
-                config = load_config(file, values=overrides)
+                try:
+                    config = load_config(file, values=overrides)
+                except ConfigError as error:
+                    raise ConfigError(f"{path}: experiment {name}, arm {arm}: {error}") from None
                 found.append(Cell(name, arm, seed, config, file, overrides, entry.held_back))
     return tuple(found)
 

@@ -18,6 +18,7 @@ from toolchain.training.run_folder import RunFolder
 from toolchain.training.study import Cell
 
 _POLL_S = 0.2
+RESULT_KEYS = {"scale", "steps", "points", "peak", "max_drop", "full_accuracy", "steps_at_drop", "accuracy", "ece"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class CellFolder:
     def log(self) -> Path:
         return self.path.with_name(f"{self.path.name}.log")
 
+    @property
+    def _lock_file(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.lock")
+
     def result(self) -> dict[str, Any] | None:
         """What the cell found; None where it is not done. Half a file is none: it is written last and at once."""
         try:
@@ -56,7 +61,9 @@ class CellFolder:
             return None
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self.result_file}: is damaged ({error}); remove it to run the cell again") from None
-        return dict(content)
+        if not isinstance(content, dict) or not content.keys() >= RESULT_KEYS:
+            raise ConfigError(f"{self.result_file}: is no result of a cell; remove it to run the cell again")
+        return content
 
     def missing(self) -> str:
         """Why there is no result."""
@@ -84,6 +91,8 @@ class CellFolder:
 
     def busy(self) -> bool:
         """Does another process hold the cell?"""
+        if not self._lock_file.exists():
+            return False
         try:
             with self.lock():
                 return False
@@ -94,7 +103,7 @@ class CellFolder:
     def lock(self) -> Iterator[None]:
         """One process a cell; the system lets go of it however the process ends. ConfigError where it is held."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_name(f".{self.path.name}.lock").open("w") as file:
+        with self._lock_file.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
