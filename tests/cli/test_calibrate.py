@@ -85,8 +85,8 @@ def write(folder: Path, count: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(1, count + 1):
         random = np.random.default_rng(index)
-        x, y = random.integers(0, 16, (2, 3000))
-        events = make_events(x, y, np.sort(random.integers(0, 100_000, 3000)), random.integers(0, 2, 3000))
+        x, y = random.integers(0, 16, (2, 60))
+        events = make_events(x, y, np.sort(random.integers(0, 100_000, 60)), random.integers(0, 2, 60))
         np.save(folder / f"{index:05d}.npy", events)
 
 

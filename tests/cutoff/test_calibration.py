@@ -58,9 +58,15 @@ def test_repeated_evidence_is_less_of_a_reason_to_wait(monkeypatch: pytest.Monke
     assert falling.mean_decision_step < level.mean_decision_step
 
 
-def test_a_network_that_says_nothing_is_refused() -> None:
-    with pytest.raises(DataError, match="says nothing on all 700 recordings"):
-        calibrate(np.zeros((700, 10, 24), np.int64), np.arange(700) % 10)
+@pytest.mark.parametrize("rule", list(RULES))
+def test_a_network_that_says_nothing_certifies_nothing(rule: str) -> None:
+    scores = np.zeros((700, 10, 24), np.int64)
+    result = calibrate(scores, np.arange(700) % 10, rule=rule)
+    assert not result.certified
+    assert result.scale == 1.0
+    assert result.mean_decision_step == 24
+    scores[:, 3, 5:] = 1  # a stray spike
+    assert (decide(result.rule, scores).step > 6).all()
 
 
 def test_a_network_that_speaks_late_has_a_scale_all_the_same() -> None:

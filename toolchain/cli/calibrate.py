@@ -102,7 +102,7 @@ def calibrate(
     import numpy as np
 
     from toolchain.cutoff.calibration import calibrate as fit
-    from toolchain.cutoff.calibration import check_request
+    from toolchain.cutoff.calibration import check_request, silent
     from toolchain.events.recording import set_fingerprint
     from toolchain.netx.metadata import CutoffPolicy, Metadata
     from toolchain.netx.read import read_network
@@ -122,8 +122,11 @@ def calibrate(
             "calibrate on recordings that training did not see"
         )
     spikes, copies = _without_copies(spikes)
+    scores = scores_of(network, spikes, "running on the engine")
+    if silent(scores):
+        say(f"{net}: says nothing on all {len(spikes)} recordings: its outputs are equal at every step")
     result = fit(
-        scores_of(network, spikes, "running on the engine"),
+        scores,
         spikes.labels,
         max_drop=max_drop,
         risk=risk,

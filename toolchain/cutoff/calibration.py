@@ -113,6 +113,9 @@ def calibrate(
 ) -> Calibration:
     """Fits ``rule`` and chooses the threshold of the earliest stops whose accuracy drop stays within ``max_drop``.
 
+    A network that says nothing loses nothing by stopping at once; that certifies nothing, and the most careful
+    threshold is taken.
+
     Args:
         scores: accumulated readout (samples, classes, T), any real dtype.
         labels: int (samples,), true classes.
@@ -123,8 +126,7 @@ def calibrate(
         seed: of the division of the recordings into two parts.
 
     Raises:
-        DataError: max_drop or risk is no probability, there are no recordings, labels the network does not know, or
-            readouts that say nothing at any step.
+        DataError: max_drop or risk is no probability, there are no recordings, or labels the network does not know.
     """
     check_request(max_drop, risk, rule, temperature)
     samples = len(labels)
@@ -133,15 +135,10 @@ def calibrate(
     if labels.min() < 0 or labels.max() >= scores.shape[1]:
         bad = labels.max() if labels.max() >= scores.shape[1] else labels.min()
         raise DataError(f"label {bad} of the recordings is none of the network's {scores.shape[1]} classes")
-    if not (scores != scores[:, :1]).any():
-        raise DataError(
-            f"the network says nothing on all {samples} recordings: its outputs are equal at every step; "
-            "look at 'aoi evaluate' and at the encoding"
-        )
     needed = exact.samples_needed(max_drop, risk)
     fitted = RULES[rule].fitted
     enough = needed + (_FIT_LEAST if fitted else 0)
-    if samples >= enough:
+    if samples >= enough and not silent(scores):
         fit, test = _parts(samples, needed, seed) if fitted else (np.arange(samples), np.arange(samples))
         plain = fit_rule(rule, scores[fit], labels[fit], temperature)
         trial = _Trial(plain, scores[test], labels[test])
@@ -150,7 +147,13 @@ def calibrate(
             return trial.result(certified, True, max_drop, risk, samples, len(fit), enough)
     plain = fit_rule(rule, scores, labels, temperature)
     trial = _Trial(plain, scores, labels)
-    return trial.result(trial.empirical(max_drop), False, max_drop, risk, samples, samples, enough)
+    chosen = plain.threshold if silent(scores) else trial.empirical(max_drop)
+    return trial.result(chosen, False, max_drop, risk, samples, samples, enough)
+
+
+def silent(scores: np.ndarray) -> bool:
+    """Are all outputs equal at every step of every recording? ``scores`` (samples, classes, T)."""
+    return not bool((scores != scores[:, :1]).any())
 
 
 def fit_rule(name: str, scores: np.ndarray, labels: np.ndarray, temperature: str = "shared") -> Rule:

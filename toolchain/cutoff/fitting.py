@@ -31,7 +31,9 @@ def fit_scales(scores: np.ndarray, labels: np.ndarray) -> tuple[float, ...]:
 def _best_scale(scores: np.ndarray, labels: np.ndarray) -> float:
     z = np.moveaxis(scores, 1, -1).astype(np.float64)
     z = z - z.max(axis=-1, keepdims=True)
-    spread = max(float(-z.min()), 1e-12)
+    spread = float(-z.min())
+    if spread == 0:  # nothing was said: any scale fits
+        return 1.0
     right = np.take_along_axis(z, np.broadcast_to(labels[:, None, None], (*z.shape[:2], 1)), axis=-1)[..., 0]
 
     def loss(log_scale: float) -> float:
