@@ -71,7 +71,7 @@ def test_divisions_calibrate_on_one_part_and_test_on_the_other() -> None:
     assert all(part.certified and part.drop < 0.03 and part.mean_step < 16 for part in parts)
 
 
-def test_divisions_by_what_is_shown_keep_objects_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_divisions_by_what_is_shown_keep_objects_apart() -> None:
     runs, shows = world("steady"), np.arange(4000) % 1000
     seen: list[np.ndarray] = []
 

@@ -121,9 +121,10 @@ def _refuse_outdated(folders: Sequence[CellFolder]) -> None:
 def _todo(folders: Sequence[CellFolder], overwrite: bool) -> list[CellFolder]:
     if not overwrite:
         _refuse_outdated(folders)
-    outdated = [folder for folder in folders if folder.outdated()]
-    for folder in outdated:
-        folder.result_file.unlink(missing_ok=True)
+    else:
+        for folder in folders:
+            if folder.outdated():
+                folder.result_file.unlink(missing_ok=True)
     return [folder for folder in folders if folder.result() is None]
 
 

@@ -138,7 +138,8 @@ def calibrate(
     needed = exact.samples_needed(max_drop, risk)
     fitted = RULES[rule].fitted
     enough = needed + (_FIT_LEAST if fitted else 0)
-    if samples >= enough and not silent(scores):
+    nothing_said = silent(scores)
+    if samples >= enough and not nothing_said:
         fit, test = _parts(samples, needed, seed) if fitted else (np.arange(samples), np.arange(samples))
         plain = fit_rule(rule, scores[fit], labels[fit], temperature)
         trial = _Trial(plain, scores[test], labels[test])
@@ -147,7 +148,7 @@ def calibrate(
             return trial.result(certified, True, max_drop, risk, samples, len(fit), enough)
     plain = fit_rule(rule, scores, labels, temperature)
     trial = _Trial(plain, scores, labels)
-    chosen = plain.threshold if silent(scores) else trial.empirical(max_drop)
+    chosen = plain.threshold if nothing_said else trial.empirical(max_drop)
     return trial.result(chosen, False, max_drop, risk, samples, samples, enough)
 
 

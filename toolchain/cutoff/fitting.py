@@ -28,13 +28,20 @@ def fit_scales(scores: np.ndarray, labels: np.ndarray) -> tuple[float, ...]:
     return tuple(_best_scale(scores[..., t : t + 1], labels) for t in range(scores.shape[-1]))
 
 
-def _best_scale(scores: np.ndarray, labels: np.ndarray) -> float:
+def _below_the_best(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances to the best class at each step, float64 (samples, T, classes), none above 0; and those of the true
+    class (samples, T)."""
     z = np.moveaxis(scores, 1, -1).astype(np.float64)
     z = z - z.max(axis=-1, keepdims=True)
+    right = np.take_along_axis(z, np.broadcast_to(labels[:, None, None], (*z.shape[:2], 1)), axis=-1)[..., 0]
+    return z, right
+
+
+def _best_scale(scores: np.ndarray, labels: np.ndarray) -> float:
+    z, right = _below_the_best(scores, labels)
     spread = float(-z.min())
     if spread == 0:  # nothing was said: any scale fits
         return 1.0
-    right = np.take_along_axis(z, np.broadcast_to(labels[:, None, None], (*z.shape[:2], 1)), axis=-1)[..., 0]
 
     def loss(log_scale: float) -> float:
         scale = math.exp(log_scale)
@@ -52,9 +59,7 @@ def fit_fall(scores: np.ndarray, labels: np.ndarray) -> float:
     """
     if scores.shape[-1] == 1:
         return 0.0
-    z = np.moveaxis(scores, 1, -1).astype(np.float64)
-    z = z - z.max(axis=-1, keepdims=True)
-    right = np.take_along_axis(z, np.broadcast_to(labels[:, None, None], (*z.shape[:2], 1)), axis=-1)[..., 0]
+    z, right = _below_the_best(scores, labels)
     progress = np.arange(1, z.shape[1] + 1) / z.shape[1]
     shared = fit_scale(scores, labels)
 

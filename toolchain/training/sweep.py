@@ -18,7 +18,10 @@ from toolchain.training.run_folder import RunFolder
 from toolchain.training.study import Cell
 
 _POLL_S = 0.2
-RESULT_KEYS = {"scale", "steps", "points", "peak", "max_drop", "full_accuracy", "steps_at_drop", "accuracy", "ece"}
+# What tables and pictures of a study read of a result.
+RESULT_KEYS = frozenset(
+    ("experiment", "arm", "seed", "scale", "steps", "points", "accuracy_at", "full_accuracy", "peak", "max_drop")
+) | {"steps_at_drop", "accuracy", "ece"}
 
 
 @dataclass(frozen=True)
