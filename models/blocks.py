@@ -40,6 +40,9 @@ class LayerActivity(NamedTuple):
     spikes: torch.Tensor  # of the same step as the voltage
     sent: torch.Tensor  # the spikes after the axonal delay: what the next layer gets
     end: State = ()  # after the last step; on CUDA nothing to go on from
+    sums: tuple[torch.Tensor, torch.Tensor] | None = None
+    """(N, T) each: number of spikes, and positive voltage left after the reset, where they were asked for and the
+    dynamics summed them on their way."""
 
 
 class CubaBlock(nn.Module):
@@ -62,7 +65,9 @@ class CubaBlock(nn.Module):
         """Spikes (frames, ...) → weighted sums (frames, neurons) or (frames, C, H, W), channels last in memory."""
         raise NotImplementedError
 
-    def forward(self, x: torch.Tensor, start: State = (), keep_current: bool = False) -> LayerActivity:
+    def forward(
+        self, x: torch.Tensor, start: State = (), keep_current: bool = False, sums: bool = False
+    ) -> LayerActivity:
         """Spikes (N, C, H, W, T) or (N, C, T) → activity of this layer, at rest before it or in the state ``start``.
 
         The tensors are views: in memory time comes first and channels last, so that neither convolution nor dynamics
@@ -79,6 +84,7 @@ class CubaBlock(nn.Module):
         neuron = self.block.neuron
         at, *waiting = start or (None,)
         end: State = ()
+        summed = None
         if z.is_cuda:
             assert at is None, "SLAYER's kernels start at rest"
             neuron.shape = None  # SLAYER remembers the first input's
@@ -86,7 +92,7 @@ class CubaBlock(nn.Module):
             spikes = neuron.spike(voltage) if self.fires else torch.zeros_like(voltage)
         else:
             tau_rho, scale_rho = float(neuron.tau_rho), float(neuron.scale_rho)
-            *flat, at = CubaDynamics.apply(
+            *flat, at, fired, kept = CubaDynamics.apply(
                 rows.reshape(steps, -1),
                 at,
                 int(neuron.cx_current_decay),
@@ -95,14 +101,16 @@ class CubaBlock(nn.Module):
                 tau_rho * slayer.neuron.cuba.TAU_RHO_MULT if self.fires else 1.0,
                 scale_rho * slayer.neuron.cuba.SCALE_RHO_MULT,
                 keep_current,
+                samples if sums else 0,
             )
             current, voltage, spikes = (None if y is None else as_activity(y) for y in flat)
             end = (at,)
+            summed = (fired.T, kept.T) if sums else None
         sent = spikes
         if self.block.delay is not None:
             sent, late = self._delayed(spikes.contiguous(), *waiting)
             end = (*end, late)
-        return LayerActivity(current if keep_current else None, voltage, spikes, sent, end)
+        return LayerActivity(current if keep_current else None, voltage, spikes, sent, end, summed)
 
     def _delayed(self, spikes: torch.Tensor, waiting: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Spikes (N, neurons, T), and the last ones of the steps before → what is sent in these T steps, and the last
@@ -178,7 +186,9 @@ class RecurrentBlock(DenseBlock):
         super().__init__(block)
         self.recurrent = recurrent
 
-    def forward(self, x: torch.Tensor, start: State = (), keep_current: bool = False) -> LayerActivity:
+    def forward(
+        self, x: torch.Tensor, start: State = (), keep_current: bool = False, sums: bool = False
+    ) -> LayerActivity:
         steps, samples = x.shape[-1], x.shape[0]
         z = self.synapse(x.movedim(-1, 0).flatten(0, 1)).view(steps, samples, -1)
         back = self.recurrent.pre_hook_fx(self.recurrent.weight).flatten(1).T

@@ -96,12 +96,13 @@ class AnytimeNetwork(nn.Module):
             blocks.append(block)
         return cls(blocks, description.input_shape, "spikes" if description.fires else "voltage").eval()
 
-    def forward(self, x: torch.Tensor, keep_current: bool = False) -> Response:
-        layers = self._layers(x, [()] * len(self.blocks), keep_current)
+    def forward(self, x: torch.Tensor, keep_current: bool = False, sums: bool = False) -> Response:
+        """``keep_current``, ``sums``: what else is wanted of each layer, see :class:`LayerActivity`."""
+        layers = self._layers(x, [()] * len(self.blocks), keep_current, sums)
         return Response(self._scores(self._output(layers)), layers)
 
     def in_chunks(
-        self, x: torch.Tensor, steps: int, look: Callable[[LayerActivity, float], Seen]
+        self, x: torch.Tensor, steps: int, look: Callable[[LayerActivity, float], Seen], sums: bool = False
     ) -> tuple[torch.Tensor, list[tuple[Seen, ...]]]:
         """:meth:`forward` some ``steps`` at a time; of what a layer did, only what ``look`` sees in it is kept.
 
@@ -114,23 +115,25 @@ class AnytimeNetwork(nn.Module):
         outputs, seen = [], []
         for chunk in x.split(steps, dim=-1):
             output, looks, states = checkpoint(
-                self._chunk, chunk, states, look, use_reentrant=False, preserve_rng_state=False
+                self._chunk, chunk, states, look, sums, use_reentrant=False, preserve_rng_state=False
             )
             outputs.append(output)
             seen.append(looks)
         return self._scores(torch.cat(outputs, -1)), list(zip(*seen, strict=True))
 
     def _chunk(
-        self, x: torch.Tensor, states: list[State], look: Callable[[LayerActivity, float], Seen]
+        self, x: torch.Tensor, states: list[State], look: Callable[[LayerActivity, float], Seen], sums: bool
     ) -> tuple[torch.Tensor, list[Seen], list[State]]:
-        layers = self._layers(x.float(), states)
+        layers = self._layers(x.float(), states, sums=sums)
         looks = [look(layer, block.threshold) for layer, block in zip(layers, self.blocks, strict=True)]
         return self._output(layers), looks, [layer.end for layer in layers]
 
-    def _layers(self, x: torch.Tensor, states: list[State], keep_current: bool = False) -> list[LayerActivity]:
+    def _layers(
+        self, x: torch.Tensor, states: list[State], keep_current: bool = False, sums: bool = False
+    ) -> list[LayerActivity]:
         layers = []
         for block, state in zip(self.blocks, states, strict=True):
-            layers.append(block(x, state, keep_current))
+            layers.append(block(x, state, keep_current, sums))
             x = layers[-1].sent
         return layers
 

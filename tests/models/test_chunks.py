@@ -111,7 +111,7 @@ def test_dynamics_go_on_to_the_bit(seed, neurons, steps, cut, decays, threshold,
     def run(*parts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         state, found = None, []
         for part in parts:
-            *each, state = CubaDynamics.apply(part, state, *decays, threshold, 0.3, 2.0, True)
+            *each, state, _, _ = CubaDynamics.apply(part, state, *decays, threshold, 0.3, 2.0, True)
             found.append(torch.stack(each))
         assert state is not None
         return torch.cat(found, 1), state, (torch.cat(found, 1) * weights).sum() + state.sum().float()

@@ -61,7 +61,7 @@ def test_values_and_gradients_equal_slayers(seed, neurons, steps, current_decay,
 
 def test_an_integrator_never_fires_and_keeps_its_sum() -> None:
     z = torch.full((50, 3), 5.0)
-    _, voltage, spikes, _ = CubaDynamics.apply(z, None, 4096, 0, float("inf"), 1.0, 1.0, False)
+    _, voltage, spikes, *_ = CubaDynamics.apply(z, None, 4096, 0, float("inf"), 1.0, 1.0, False)
     assert not spikes.any()
     assert torch.equal(voltage[-1], torch.full((3,), 250.0))
 
@@ -72,6 +72,37 @@ def test_no_gradient_flows_where_none_is_asked() -> None:
     current.sum().backward()
     assert z.grad is not None
     assert torch.equal(z.grad, torch.ones_like(z))
+
+
+@pytest.mark.parametrize("each", [1, 7, 1024, 1500])  # neurons of a sample: several samples a block, or several blocks
+@pytest.mark.parametrize("threshold", [1.0, float("inf")])
+def test_sums_over_the_neurons_of_each_sample(each: int, threshold: float) -> None:
+    samples, generator = 3, torch.Generator().manual_seed(each)
+    drive = torch.round(torch.randn(12, samples * each, generator=generator) * 32) / 32
+    weights = torch.randn(12, samples, generator=generator)
+
+    def run(sum_samples: int) -> tuple[torch.Tensor, ...]:
+        z = drive.clone().requires_grad_()
+        return z, *CubaDynamics.apply(z, None, 1024, 400, threshold, 0.3, 1.0, False, sum_samples)
+
+    z, _, voltage, spikes, _, fired, kept = run(samples)
+    plain_z, _, _, plain_spikes, _, nothing, none = run(0)
+    assert nothing is none is None
+    assert torch.equal(spikes, plain_spikes)
+    assert torch.equal(fired, spikes.view(12, samples, each).sum(-1))
+    left = voltage.detach().double().clamp(min=0) * (voltage <= threshold)
+    assert torch.equal(kept, left.view(12, samples, each).sum(-1).float())
+    assert not kept.requires_grad
+    # What flows to a sum flows to each of its spikes, alone and beside what these get themselves.
+    (fired * weights).sum().backward()
+    (plain_spikes.view(12, samples, each).sum(-1) * weights).sum().backward(retain_graph=True)
+    assert torch.equal(z.grad, plain_z.grad)
+    assert z.grad.any()
+    z, _, _, spikes, _, fired, _ = run(samples)
+    plain_z.grad = None
+    ((fired * weights).sum() + (spikes * drive).sum()).backward()
+    ((plain_spikes.view(12, samples, each).sum(-1) * weights).sum() + (plain_spikes * drive).sum()).backward()
+    assert torch.equal(z.grad, plain_z.grad)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -129,8 +129,8 @@ def network() -> AnytimeNetwork:
     return AnytimeNetwork.from_spec(NetworkSpec(layers=(conv, DenseSpec(neurons=20, weight_scale=2))), (2, 8, 8), 3)
 
 
-def hidden(net: AnytimeNetwork, spikes: torch.Tensor) -> list[Hidden]:
-    layers = net(spikes).layers[:-1]
+def hidden(net: AnytimeNetwork, spikes: torch.Tensor, sums: bool = False) -> list[Hidden]:
+    layers = net(spikes, sums=sums).layers[:-1]
     return [Hidden(layer, block.threshold) for layer, block in zip(layers, net.blocks[:-1], strict=True)]
 
 
@@ -156,6 +156,31 @@ def test_following_the_gradient_brings_the_factor_to_its_target(target: float) -
     assert (after - target).abs() < 0.8 * (before - target).abs()
 
 
+def test_gradient_of_str_is_that_of_its_formula() -> None:
+    config = RegulariserConfig(
+        name="str", strength=1.0, target=0.2, early_target=0.7, correct="step", wrong=True, wrong_target=0.8
+    )
+    regulariser = build(config)
+    assert regulariser is not None
+    right = torch.rand(6, 10, generator=torch.Generator().manual_seed(2)) < 0.5
+    net, x = network(), input_spikes()
+    layers = hidden(net, x, sums=True)
+    value = regulariser(layers, right, 0)
+    value.backward()
+    ours = [p.grad.clone() for p in net.parameters() if p.grad is not None]
+    net.zero_grad()
+    layers = hidden(net, x)
+    factor = torch.stack([spatial_temporal_factor(*layer) for layer in layers])
+    target = torch.where(right, target_over_time(config, 2, 10)[:, None], 0.8)
+    plain = (factor - target).square().mean()
+    plain.backward()
+    assert torch.allclose(value, plain)
+    torchs = [p.grad for p in net.parameters() if p.grad is not None]
+    for mine, theirs in zip(ours, torchs, strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-4 * float(theirs.abs().max()))
+        assert theirs.any()
+
+
 @pytest.mark.parametrize("name", ["str", "rate"])
 def test_silence_does_not_minimise(name: str) -> None:
     config = RegulariserConfig(name=name, strength=1.0, target=0.3)
@@ -176,9 +201,10 @@ def test_gradients_are_finite_where_layers_are_silent(name: str) -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
 
 
-def test_gradient_of_the_sums_is_that_of_autograd() -> None:
+@pytest.mark.parametrize("sums", [True, False])  # on their way, or afterwards
+def test_gradient_of_the_sums_is_that_of_autograd(sums: bool) -> None:
     net, x = network(), input_spikes()
-    layers = hidden(net, x)
+    layers = hidden(net, x, sums)
     parameters = [p for p in net.parameters() if p.requires_grad][:2]
     ours = torch.autograd.grad(sum(strengths(*each)[0].square().sum() for each in layers), parameters)
     plain = [each.activity.spikes.flatten(1, -2).sum(1) for each in hidden(net, x)]

@@ -47,7 +47,7 @@ class AnytimeModule(lightning.LightningModule):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step + (self.global_rank << 48))
         spikes, labels = augment_events(spikes.float(), labels, self.config.augment, generator, self.mirror)
         spikes = augment(spikes, self.config.augment, generator)
-        scores, hidden = observe(self.network, spikes, self.config.chunk_steps)
+        scores, hidden = observe(self.network, spikes, self.config.chunk_steps, self.regulariser is not None)
         loss = self._loss(scores, labels)
         if labels.is_floating_point():  # mixed: right is the class of the larger share
             labels = labels.argmax(1)

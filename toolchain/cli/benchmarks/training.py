@@ -62,11 +62,17 @@ def _network(kind: str, quick: bool) -> list[Row]:
         return augment(spikes, config.training.augment, torch.Generator().manual_seed(0))
 
     def unregularised() -> None:
-        descend(tet_loss(network(augmented()).scores, labels, config.training.loss))
+        scores = network(augmented()).scores
+        right_of(scores)
+        descend(tet_loss(scores, labels, config.training.loss))
+
+    def right_of(scores: torch.Tensor) -> torch.Tensor:
+        """Training logs the accuracy with STR or without."""
+        return scores.argmax(1) == labels[:, None]
 
     def regularised() -> None:
-        response = network(augmented())
-        right = response.scores.argmax(1) == labels[:, None]
+        response = network(augmented(), sums=True)
+        right = right_of(response.scores)
         hidden = [Hidden(a, block.threshold) for a, block in zip(response.layers, network.blocks, strict=True)][:-1]
         descend(tet_loss(response.scores, labels, config.training.loss) + penalty(hidden, right, 1))
 

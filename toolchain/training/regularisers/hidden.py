@@ -19,17 +19,17 @@ class Hidden(NamedTuple):
 
 
 def observe(
-    network: AnytimeNetwork, spikes: torch.Tensor, chunk_steps: int | None
+    network: AnytimeNetwork, spikes: torch.Tensor, chunk_steps: int | None, sums: bool = True
 ) -> tuple[torch.Tensor, list[Hidden]]:
     """Spikes of any type (N, C, H, W, T) → scores (N, classes, T), and the layers that hand something on.
 
     The readout's spikes are the answer, the loss alone shapes them. ``chunk_steps``: in chunks of so many steps, which
-    leave of the layers their sums.
+    leave of the layers their sums. Without ``sums`` nobody is going to look at these.
     """
     if chunk_steps is None:
-        scores, layers = network(spikes.float())
+        scores, layers = network(spikes.float(), sums=sums)
     else:
-        scores, seen = network.in_chunks(spikes, chunk_steps, strengths)
+        scores, seen = network.in_chunks(spikes, chunk_steps, strengths, sums)
         layers = [joined(each) for each in seen]
     pairs = list(zip(layers, network.blocks, strict=True))[:-1]
     return scores, [Hidden(layer, block.threshold) for layer, block in pairs]

@@ -23,6 +23,7 @@ where this form gives 0.05).
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -36,10 +37,13 @@ _FLOOR = 0.01  # of the strength of a layer whose neurons all fire
 
 def spatial_temporal_factor(layer: LayerActivity | LayerSums, threshold: float) -> torch.Tensor:
     """STF (N, T) in [0, 1] of one layer; 0 where the layer neither fires nor holds voltage."""
-    sent, kept, neurons = strengths(layer, threshold)
-    floor = _FLOOR * threshold * neurons
-    spatial = threshold * sent
-    return spatial / (spatial + kept + floor)
+    sums = strengths(layer, threshold)
+    spatial = threshold * sums.sent
+    return spatial / (spatial + sums.kept + _floor(sums, threshold))
+
+
+def _floor(layer: LayerSums, threshold: float) -> float:
+    return _FLOOR * threshold * layer.neurons
 
 
 @lru_cache(maxsize=16)
@@ -66,12 +70,35 @@ def str_penalty(layers: list[Hidden], right: torch.Tensor, config: RegulariserCo
     ``right`` bool (N, T): is the prediction correct at each step. 0 where no sample is treated. The mean over the
     steps is weighted by :func:`weight_over_time`.
     """
-    factor = torch.stack([spatial_temporal_factor(*layer) for layer in layers])  # (layers, N, T)
-    target = target_over_time(config, len(layers), right.shape[1]).to(factor.device)[:, None]
+    sums = [strengths(*layer) for layer in layers]
+    spatial = torch.stack([layer.threshold * each.sent for layer, each in zip(layers, sums, strict=True)])  # (L, N, T)
+    kept = torch.stack([each.kept + _floor(each, layer.threshold) for layer, each in zip(layers, sums, strict=True)])
+    target = target_over_time(config, len(layers), right.shape[1]).to(spatial.device)[:, None]
     correct = right if config.correct == "step" else right[:, -1:].expand_as(right)
     if config.wrong and config.wrong_target is not None:
         target = torch.where(correct, target, config.wrong_target)
     treated = torch.ones_like(correct) if config.wrong else correct
-    weight = treated * weight_over_time(config, right.shape[1]).to(factor.device)
-    deviation = ((factor - target) ** 2).mean(0)
-    return (deviation * weight).sum() / weight.sum().clamp(min=1)
+    weight = treated * weight_over_time(config, right.shape[1]).to(spatial.device)
+    weight = weight / (weight.sum().clamp(min=1) * len(layers))
+    penalty: torch.Tensor = _Deviation.apply(spatial, kept, target, weight)
+    return penalty
+
+
+class _Deviation(torch.autograd.Function):
+    """``sum of weight * (a / (a + b) - target)^2`` and its gradient in a, in one go: the tensors are small, and what
+    each operation of autograd costs by itself is a good part of a step of a dense network."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, a: torch.Tensor, b: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
+    ) -> torch.Tensor:
+        both = a + b
+        away = a / both - target
+        slope = away * weight
+        ctx.save_for_backward(2 * slope * b / both.square())
+        return (slope * away).sum()
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        (slope,) = ctx.saved_tensors
+        return grad * slope, None, None, None
