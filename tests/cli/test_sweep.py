@@ -83,6 +83,17 @@ def test_one_failed_cell_loses_nothing_else_and_is_run_again(aoi: Aoi, tmp_path:
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["missing"] == {}
     assert all(file.stat().st_mtime_ns == at for file, at in before.items())
+    # With more cameras the cells are judged again, not trained again.
+    trained = {file: file.stat().st_mtime_ns for file in out.rglob("checkpoints/*")}
+    assert trained
+    path.write_text(path.read_text().replace("digits: {", "digits: {cameras: 2, "))
+    result = aoi("sweep", path, "--out", out, "--only", "tet")
+    assert result.returncode == 0, result.stderr
+    assert all(file.stat().st_mtime_ns == at for file, at in trained.items())
+    with np.load(out / "digits" / "tet" / "seed0" / "scores.npz", allow_pickle=False) as scores:
+        films = scores["scores"].reshape(2, -1, *scores["scores"].shape[1:])
+        assert (scores["ids"][: len(films[0])] == scores["ids"][len(films[0]) :]).all()
+        assert not np.array_equal(*films)
     study(tmp_path, ARMS, seeds="[0]", epochs=2)
     result = aoi("sweep", path, "--out", out)
     assert result.returncode == 2

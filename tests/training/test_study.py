@@ -84,6 +84,21 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         cells(load_study(path), path, {"other": "/else"})
 
 
+def test_only_the_digits_are_filmed_by_several_cameras(tmp_path: Path) -> None:
+    several = STUDY.replace("set: {training.epochs: 7}", "cameras: 3, set: {training.epochs: 7}")
+    path = written(tmp_path, several)
+    found = cells(load_study(path), path, {"other": "/else"})
+    assert {cell.experiment: cell.cameras for cell in found} == {"digits": 3, "other": 1}
+    with pytest.raises(ConfigError, match=r"experiments\.digits\.cameras = 3: only the digits are filmed.*/else"):
+        cells(load_study(path), path, {"digits": "/else", "other": "/else"})
+    folder = CellFolder(found[0], tmp_path / found[0].name)
+    folder.finish(dict.fromkeys(RESULT_KEYS, 3) | {"cameras": 1})
+    assert folder.result() is None
+    assert "was not judged with 3 cameras" in folder.missing()
+    folder.finish(dict.fromkeys(RESULT_KEYS, 3) | {"cameras": 3})
+    assert folder.result() is not None
+
+
 def test_a_cell_says_why_it_is_missing(tmp_path: Path) -> None:
     path = written(tmp_path)
     cell = cells(load_study(path), path, {"other": "/else"})[0]

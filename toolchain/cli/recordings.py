@@ -64,6 +64,7 @@ class Request:
     download: bool = False
     corruption: Corruption | None = None
     skip_damaged: bool = False
+    camera: int = 0  # which of the simulated ones films the digits; the network's own is 0
 
 
 def lasting_name(data: str) -> str:
@@ -119,6 +120,9 @@ def load_split(network: NetworkFile, request: Request) -> SpikeData:
     config = recorded or DataConfig()
     if request.data is not None:
         config = config.model_copy(update={"source": request.data})
+    if request.camera:
+        camera = config.digits.model_copy(update={"seed": config.digits.seed + request.camera})
+        config = config.model_copy(update={"digits": camera})
     source = config.source
     dataset = open_data(config, request.download)
     if metadata and metadata.classes and not set(dataset.classes) <= set(metadata.classes):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from toolchain.cluster.slurm import Resources
+    from toolchain.engine import Run
     from toolchain.netx.read import NetworkFile
     from toolchain.training.study import StudyConfig
     from toolchain.training.sweep import CellFolder
@@ -245,10 +246,16 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
         skip_damaged=skip_damaged,
     )
     network = read_network(export_run(run, run.network))
-    held_back, fit = (
-        load_split(network, Request(None, split, skip_damaged=skip_damaged)) for split in (cell.held_back, "validation")
-    )
-    judged, fitted = (run_of(network, data, "running on the engine") for data in (held_back, fit))
+    films = [
+        [
+            load_split(network, Request(None, split, skip_damaged=skip_damaged, camera=camera))
+            for camera in range(cell.cameras)
+        ]
+        for split in (cell.held_back, "validation")
+    ]
+    judged, fit = ([(run_of(network, data, "running on the engine"), data.labels) for data in every] for every in films)
+    scores, labels = _joined(judged)
+    held_back = films[0][0]
     channels, height, width, _ = held_back.shape
     weights = load_network(run, (channels, height, width), len(held_back.classes))
     result = {
@@ -256,16 +263,24 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
         "arm": cell.arm,
         "seed": cell.seed,
         "split": cell.held_back,
-        **cell_result(judged.scores, held_back.labels, fitted.scores, fit.labels, max_drop),
-        "rate": _rates(judged.spikes, network),
+        "cameras": cell.cameras,
+        **cell_result(scores, labels, *_joined(fit), max_drop),
+        "rate": _rates(judged[0][0].spikes, network),
         "stf": spatial_temporal_factors(weights, held_back, cell.config.training.chunk_steps),
         **{key: trained[key] for key in ("train_samples", "best_epoch", "train_s", "samples_per_s")},
         "resumed": resume,
         "skipped": len(held_back.skipped) + int(str(trained["skipped"])),
     }
     with atomic_file(folder.scores_file) as file:
-        np.savez_compressed(file, scores=judged.scores, labels=held_back.labels, ids=np.array(held_back.ids))
+        np.savez_compressed(file, scores=scores, labels=labels, ids=np.tile(held_back.ids, cell.cameras))
     folder.finish(result)
+
+
+def _joined(runs: Sequence[tuple[Run, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and labels of all films, camera by camera."""
+    import numpy as np
+
+    return np.concatenate([run.scores for run, _ in runs]), np.concatenate([labels for _, labels in runs])
 
 
 def _rates(spikes: np.ndarray, network: NetworkFile) -> list[list[float]]:
@@ -331,7 +346,9 @@ def _add_pooled(rows: list[dict[str, Any]], folders: Sequence[CellFolder], plan:
         if result is not None and folder.scores_file.is_file():
             try:
                 with np.load(folder.scores_file, allow_pickle=False) as held:
-                    judged[folder.cell.arm, folder.cell.seed] = Judged(held["scores"], held["labels"], result["scale"])
+                    judged[folder.cell.arm, folder.cell.seed] = Judged(
+                        held["scores"], held["labels"], result["scale"], folder.cell.cameras
+                    )
             except (OSError, ValueError, KeyError, BadZipFile) as error:
                 raise ConfigError(
                     f"{folder.scores_file}: is damaged ({error}); remove the folder to run the cell again"

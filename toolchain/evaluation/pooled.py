@@ -30,6 +30,8 @@ class Judged:
     scores: np.ndarray  # (samples, classes, T), accumulated readout
     labels: np.ndarray  # int64 (samples,)
     scale: float  # fitted on others
+    cameras: int = 1
+    """The recordings are so many films of the same ones, camera by camera: drawn together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +62,9 @@ def pool(cells: Mapping[int, Judged], resamples: int = RESAMPLES) -> Pool:
         cell = cells[seed]
         rule = make_rule("confidence", 1.0, cell.scale)
         points = sweep(statistics(rule, cell.scores), THRESHOLDS, cell.scores, cell.labels)
-        values = np.concatenate([points.step, points.right, right_at(cell.scores, cell.labels).T]).T
-        drawn = Bootstrap(len(cell.labels), resamples, seed).means(values)
+        films = np.concatenate([points.step, points.right, right_at(cell.scores, cell.labels).T]).T
+        values = films.reshape(cell.cameras, -1, films.shape[1]).mean(axis=0)
+        drawn = Bootstrap(len(values), resamples, seed).means(values)
         parts.append(np.concatenate([values.mean(axis=0, keepdims=True), drawn]))
     means = np.stack(parts)  # (seeds, 1 + resamples, 2 M + T)
     chosen = np.random.default_rng(0).integers(0, len(seeds), (resamples, len(seeds)))

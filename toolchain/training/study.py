@@ -34,6 +34,7 @@ class ExperimentEntry(_Study):
     config: str = Field(min_length=1, description="an experiment's file, from the folder of the study")
     source: str | None = Field(None, description="recordings instead of the file's; ${NAME} is an environment variable")
     held_back: Literal["calibration", "test"] = Field("test", description="the split that the cells are judged on")
+    cameras: int = Field(1, ge=1, le=64, description="digits: simulated cameras that film what the cells are judged on")
     seeds: Seeds | None = Field(None, min_length=1, description="instead of the study's")
     set: Values = Field(default_factory=dict, description="dotted keys, as --set, and their values")
     arms: dict[Name, Values] = Field(default_factory=dict, description="what arms change besides, in this experiment")
@@ -93,6 +94,8 @@ class Cell:
     overrides: tuple[tuple[str, Any], ...]
     """Dotted keys and their values, all that the cell changes in its experiment's file."""
     held_back: Literal["calibration", "test"]
+    cameras: int = 1
+    """So many films of each recording that it is judged on, all with noise of their own."""
 
     @property
     def name(self) -> str:
@@ -142,7 +145,12 @@ def cells(study: StudyConfig, path: Path, sources: Mapping[str, str] | None = No
                     config = load_config(file, values=overrides)
                 except ConfigError as error:
                     raise ConfigError(f"{path}: experiment {name}, arm {arm}: {error}") from None
-                found.append(Cell(name, arm, seed, config, file, overrides, entry.held_back))
+                if entry.cameras > 1 and config.data.source != "digits":
+                    raise ConfigError(
+                        f"{path}: experiments.{name}.cameras = {entry.cameras}: only the digits are filmed, "
+                        f"and its recordings are {config.data.source}; leave it out"
+                    )
+                found.append(Cell(name, arm, seed, config, file, overrides, entry.held_back, entry.cameras))
     return tuple(found)
 
 

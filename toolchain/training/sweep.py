@@ -57,7 +57,8 @@ class CellFolder:
         return self.path.with_name(f".{self.path.name}.lock")
 
     def result(self) -> dict[str, Any] | None:
-        """What the cell found; None where it is not done. Half a file is none: it is written last and at once."""
+        """What the cell found; None where it is not done, or was judged with another number of cameras. Half a file is
+        none: it is written last and at once."""
         try:
             content = json.loads(self.result_file.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
@@ -66,7 +67,7 @@ class CellFolder:
             raise ConfigError(f"{self.result_file}: is damaged ({error}); remove it to run the cell again") from None
         if not isinstance(content, dict) or not content.keys() >= RESULT_KEYS:
             raise ConfigError(f"{self.result_file}: is no result of a cell; remove it to run the cell again")
-        return content
+        return content if content.get("cameras", 1) == self.cell.cameras else None
 
     def missing(self) -> str:
         """Why there is no result."""
@@ -76,6 +77,8 @@ class CellFolder:
             pass
         if self.busy():
             return "is running"
+        if self.result_file.is_file():
+            return f"was not judged with {self.cell.cameras} cameras; aoi sweep does that without training it again"
         return "interrupted; aoi sweep goes on with it" if self.run.last_checkpoint.is_file() else "has not run"
 
     def fail(self, reason: str) -> None:
