@@ -70,9 +70,11 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     path = written(tmp_path)
     with pytest.raises(ConfigError, match=r"experiments\.other\.source.*AOI_STUDY_TEST is not set"):
         cells(load_study(path), path)
-    assert cells(load_study(path), path, {"other": "/else"})[2].config.data.source == "/else"
+    assert cells(load_study(path), path, {"other": "/el$e"})[2].config.data.source == "/el$e"
+    assert len(cells(load_study(path), path, to_run=False)) == 8  # a table needs no recordings
     for wrong, match in (
         (STUDY.replace("seeds: [3, 4]", "seeds: [3, 3]"), "each counts once"),
+        (STUDY.replace("seeds: [3, 4]", "seeds: [3, true]"), "seeds"),
         (STUDY.replace("seeds:", "baselines: [tet]\nseeds:"), "tet is no arm"),
         (STUDY.replace("seeds:", "sedes: 1\nseeds:"), "unknown key 'sedes'"),
         (STUDY.replace("target: 0.4}}", "target: 0.4}, seed: 3}"), "seed: the study's seeds decide it"),

@@ -20,7 +20,7 @@ from toolchain.training.config import ExperimentConfig, explain, load_config
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 Values = dict[str, Any]
-Seeds = tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
+Seeds = tuple[Annotated[int, Field(ge=0, lt=2**31, strict=True)], ...]
 _UNSET = re.compile(r"\$\{?(\w+)")
 
 
@@ -121,10 +121,13 @@ def load_study(path: Path) -> StudyConfig:
         raise explain(error, str(path)) from None
 
 
-def cells(study: StudyConfig, path: Path, sources: Mapping[str, str] | None = None) -> tuple[Cell, ...]:
+def cells(
+    study: StudyConfig, path: Path, sources: Mapping[str, str] | None = None, *, to_run: bool = True
+) -> tuple[Cell, ...]:
     """All cells of the study in ``path``, seed by seed, so that an unfinished study has whole pairs.
 
-    ``sources``: experiment → recordings instead of the study's. Raises ConfigError, also for any cell's configuration.
+    ``sources``: experiment → recordings instead of the study's; where nothing is ``to_run`` they need not be known.
+    Raises ConfigError, also for any cell's configuration.
     """
     found = []
     every = [study.seeds, *(entry.seeds or () for entry in study.experiments.values())]
@@ -132,7 +135,9 @@ def cells(study: StudyConfig, path: Path, sources: Mapping[str, str] | None = No
         for name, entry in study.experiments.items():
             if seed not in (entry.seeds or study.seeds):
                 continue
-            source = (sources or {}).get(name) or _expanded(entry.source, f"{path}: experiments.{name}.source")
+            source = (sources or {}).get(name) or entry.source
+            if to_run and source == entry.source:
+                source = _expanded(source, f"{path}: experiments.{name}.source")
             for arm, values in study.arms.items():
                 merged = {**study.set, **entry.set, **values, **entry.arms.get(arm, {})}
                 if source is not None:
