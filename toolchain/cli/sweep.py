@@ -65,7 +65,8 @@ def command(
 
     plan = load_study(study)
     root = out or Path("runs") / plan.name
-    folders = [CellFolder(each, root / each.name) for each in cells(plan, study, _sources(plan, data or []), to_run=not table)]
+    every = cells(plan, study, _sources(plan, data or []), to_run=not table)
+    folders = [CellFolder(each, root / each.name) for each in every]
     if cell is not None:
         _run_one(plan, folders, cell, attached, download, skip_damaged)
         return
