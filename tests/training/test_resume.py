@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +49,19 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, augment: str) -
     assert not (killed / "weights.safetensors").exists()
     subprocess.run(command(killed, "--resume", augment=augment), check=True, cwd=ROOT, capture_output=True)
     assert (killed / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_copied_run_keeps_its_best_epoch(tmp_path: Path) -> None:
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    harder = ("--set", "training.learning_rate=0.1", "--json")
+    first = subprocess.run(command(run, *harder), check=True, cwd=ROOT, capture_output=True)
+    assert json.loads(first.stdout)["best_epoch"] < 5, "the last epoch is the best: the test shows nothing"
+    shutil.copytree(run, copy)
+    (copy / "weights.safetensors").unlink()
+    subprocess.run(command(copy, *harder, "--resume"), check=True, cwd=ROOT, capture_output=True)
+    assert (copy / "weights.safetensors").read_bytes() == (run / "weights.safetensors").read_bytes()
 
 
 @pytest.mark.slow

@@ -91,7 +91,7 @@ def fit(
         )
     loader = batches(train, options.batch_size, config.seed, shuffle=True, share=Share(place.index, place.of))
     module = AnytimeModule(network, options, config.seed, len(loader) * options.epochs, train.classes)
-    checkpoint = ModelCheckpoint(
+    checkpoint = _Checkpoints(
         run.checkpoints,
         filename="best",
         monitor="val_accuracy_over_time",
@@ -147,6 +147,19 @@ def _environment(place: Processes) -> ClusterEnvironment:
     if place.starter == "torchrun":
         return TorchElasticEnvironment()
     return SLURMEnvironment(auto_requeue=False) if place.starter == "slurm" else LightningEnvironment()
+
+
+class _Checkpoints(ModelCheckpoint):
+    """Knows the best epoch of a run folder that was moved or copied: the paths that it kept are those of before."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {key: here(state_dict[key]) for key in paths}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath})
 
 
 class _ProgressLines(lightning.Callback):
