@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,15 +55,35 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, augment: str) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_copied_run_keeps_its_best_epoch(tmp_path: Path) -> None:
+def test_a_copied_run_keeps_its_kept_epoch(tmp_path: Path) -> None:
     run, copy = tmp_path / "run", tmp_path / "copy"
     harder = ("--set", "training.learning_rate=0.1", "--json")
     first = subprocess.run(command(run, *harder), check=True, cwd=ROOT, capture_output=True)
-    assert json.loads(first.stdout)["best_epoch"] < 5, "the last epoch is the best: the test shows nothing"
+    assert json.loads(first.stdout)["kept_epoch"] < 5, "the last epoch is the best: the test shows nothing"
     shutil.copytree(run, copy)
+    # Ended before: the last epoch's checkpoint is there, though an earlier epoch was the best.
+    last, best = (
+        torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["epoch"] for name in ("last", "best")
+    )
+    assert (last, best) == (4, json.loads(first.stdout)["kept_epoch"] - 1)
     (copy / "weights.safetensors").unlink()
     subprocess.run(command(copy, *harder, "--resume"), check=True, cwd=ROOT, capture_output=True)
     assert (copy / "weights.safetensors").read_bytes() == (run / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_last_epoch_may_be_kept(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = ("--set", "training.learning_rate=0.1", "--set", "training.keep=last", "--json")
+    done = subprocess.run(command(run, *options), check=True, cwd=ROOT, capture_output=True)
+    assert json.loads(done.stdout)["kept_epoch"] == 5
+    last, best = (
+        torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"] for name in ("last", "best")
+    )
+    kept = load_file(run / "weights.safetensors")
+    assert all(torch.equal(last[f"network.{name}"], value) for name, value in kept.items())
+    assert not all(torch.equal(best[f"network.{name}"], value) for name, value in kept.items())
 
 
 @pytest.mark.slow

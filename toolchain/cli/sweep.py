@@ -268,7 +268,7 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
         **cell_result(scores, labels, *_joined(fit), max_drop),
         "rate": _rates(judged[0][0].spikes, network),
         "stf": spatial_temporal_factors(weights, held_back, cell.config.training.chunk_steps),
-        **{key: trained[key] for key in ("train_samples", "best_epoch", "train_s", "samples_per_s")},
+        **{key: trained[key] for key in ("train_samples", "kept_epoch", "train_s", "samples_per_s")},
         "resumed": resume,
         "skipped": len(held_back.skipped) + int(str(trained["skipped"])),
     }

@@ -71,7 +71,7 @@ def command(
         ["", ""],
         [
             ["recordings to train, to validate", f"{result['train_samples']}, {result['validation_samples']}"],
-            ["best epoch", f"{result['best_epoch']} of {result['epochs']}"],
+            ["epoch kept", f"{result['kept_epoch']} of {result['epochs']}"],
             ["validation accuracy at T", f"{result['val_accuracy']:.4f}"],
             ["validation accuracy, mean over steps", f"{result['val_accuracy_over_time']:.4f}"],
         ],
@@ -195,7 +195,7 @@ def train(
         "validation_samples": len(validation),
         "skipped": len(spikes.skipped),
         "epochs": result.epochs,
-        "best_epoch": result.best_epoch,
+        "kept_epoch": result.kept_epoch,
         "val_accuracy": result.val_accuracy,
         "val_accuracy_over_time": result.val_accuracy_over_time,
         "train_s": result.seconds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -44,6 +44,11 @@ class TrainingConfig(_Config):
     threads: int = Field(1, gt=0, le=256, description="CPU threads; small networks and busy machines do best with one")
     chunk_steps: int | None = Field(
         None, gt=0, description="steps computed at a time, for less memory and more time; left out: all at once"
+    )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="weights of the epoch that validates best, or of the last, where the schedule ends: better where "
+        "few recordings validate, for the best of many epochs is then the luckiest",
     )
     loss: LossConfig = LossConfig()
     regulariser: RegulariserConfig = RegulariserConfig()

@@ -46,7 +46,7 @@ class TrainingResult:
     epochs: int
     val_accuracy: float
     val_accuracy_over_time: float
-    best_epoch: int
+    kept_epoch: int
     seconds: float  # wall time of the epochs that this process trained
     samples_per_s: float  # trained, validation included in the time
 
@@ -66,7 +66,7 @@ def fit(
     *,
     resume: bool = False,
 ) -> TrainingResult:
-    """Trains ``network`` and leaves the best weights by validation in ``run.weights``.
+    """Trains ``network`` and leaves in ``run.weights`` those of the epoch that ``training.keep`` names.
 
     The best epoch is the one with the highest validation accuracy, averaged over timesteps: a network that is right
     early and at T. Checkpoints are read without unpickling (``weights_only``).
@@ -91,18 +91,19 @@ def fit(
         )
     loader = batches(train, options.batch_size, config.seed, shuffle=True, share=Share(place.index, place.of))
     module = AnytimeModule(network, options, config.seed, len(loader) * options.epochs, train.classes)
-    checkpoint = _Checkpoints(
+    best = _Checkpoint(
         run.checkpoints,
         filename="best",
         monitor="val_accuracy_over_time",
         mode="max",
-        save_last=True,
         enable_version_counter=False,
     )
+    # Of its own, and after the best, which it remembers: Lightning's save_last writes together with a best one only.
+    last = _Checkpoint(run.checkpoints, filename="last", enable_version_counter=False)
     show = sys.stderr.isatty()
     trainer = lightning.Trainer(
         max_epochs=options.epochs,
-        callbacks=[checkpoint, FactorLog(run.logs), RichProgressBar() if show else _ProgressLines()],
+        callbacks=[best, last, FactorLog(run.logs), RichProgressBar() if show else _ProgressLines()],
         logger=[
             CSVLogger(run.logs, name="csv", version=""),
             TensorBoardLogger(run.logs, name="tensorboard", version=""),
@@ -132,14 +133,14 @@ def fit(
     except SystemExit:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from None
     seconds = time.perf_counter() - began
-    best = _load(run.checkpoints / "best.ckpt")
-    network.load_state_dict({key.removeprefix("network."): value for key, value in best["state_dict"].items()})
+    kept = _load(run.checkpoints / f"{options.keep}.ckpt")
+    network.load_state_dict({key.removeprefix("network."): value for key, value in kept["state_dict"].items()})
     if place.index == 0:
         with atomic_path(run.weights) as temporary:
             save_file(network.state_dict(), temporary)
     at_end, over_time = _validate(network, validation, options.chunk_steps)
     speed = len(train) * (options.epochs - first) / seconds
-    return TrainingResult(options.epochs, at_end, over_time, int(best["epoch"]) + 1, seconds, speed)
+    return TrainingResult(options.epochs, at_end, over_time, int(kept["epoch"]) + 1, seconds, speed)
 
 
 def _environment(place: Processes) -> ClusterEnvironment:
@@ -149,7 +150,7 @@ def _environment(place: Processes) -> ClusterEnvironment:
     return SLURMEnvironment(auto_requeue=False) if place.starter == "slurm" else LightningEnvironment()
 
 
-class _Checkpoints(ModelCheckpoint):
+class _Checkpoint(ModelCheckpoint):
     """Knows the best epoch of a run folder that was moved or copied: the paths that it kept are those of before."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
