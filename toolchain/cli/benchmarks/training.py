@@ -83,7 +83,8 @@ def _network(kind: str, quick: bool) -> list[Row]:
     repeats = 1 if quick else 40 if kind == "dense" else 5
     (ours,) = _side_by_side((plain,), repeats)
     # A tenth of a step drowns in what else the machine does: processor time of one thread, not wall time.
-    without, with_str = _side_by_side((unregularised, regularised), repeats, time.process_time, most=1)
+    often = 1 if quick else 4 * repeats
+    without, with_str = _side_by_side((unregularised, regularised), often, time.process_time, most=1)
     (theirs,) = _side_by_side((stock,), 1 if quick else 2)
     about = {"samples": samples, "steps": steps}
     return [
