@@ -51,24 +51,6 @@ def test_early_steps_may_count_more() -> None:
     assert float(tet_loss(scores, labels, LossConfig(weight_steps=2.0))) == pytest.approx(expected, rel=1e-5)
 
 
-def test_what_each_step_adds_may_have_a_share() -> None:
-    spikes = (torch.rand(4, 3, 6, generator=torch.Generator().manual_seed(0)) < 0.4).double()
-    labels = torch.tensor([0, 2, 1, 1])
-    config = LossConfig(read="sum", gain=1.7, step_share=0.3)
-    expected = 0.7 * naive_cross_entropy(1.7 * spikes.cumsum(-1), labels) + 0.3 * naive_cross_entropy(
-        1.7 * spikes, labels
-    )
-    assert float(tet_loss(spikes.cumsum(-1), labels, config)) == pytest.approx(expected)
-    # Where the sum has long decided, the last step is still taught.
-    sure = torch.zeros(1, 3, 6)
-    sure[:, 0] = torch.arange(1, 7) * 20.0
-    sure[..., -1] = sure[..., -2]
-    sure.requires_grad_()
-    tet_loss(sure, torch.tensor([0]), config).backward()
-    assert sure.grad is not None
-    assert sure.grad[0, 0, -1] < -0.01
-
-
 def test_gradient_reaches_every_step() -> None:
     scores = torch.zeros(2, 3, 5, requires_grad=True)
     tet_loss(scores, torch.tensor([0, 1]), LossConfig()).backward()

@@ -22,10 +22,6 @@ class LossConfig(BaseModel):
 
     ``o(t)`` is ``gain`` times what ``read`` names: ``sum``, the accumulated readout up to t, which is what the
     cutoff reads; ``mean``, the same divided by t; ``step``, what step t adds, as in the TET paper.
-
-    ``step_share`` of tet's cross entropy is that of what each step adds. What is accumulated soon decides by itself:
-    the loss of late steps is next to nothing, nobody teaches the network what to make of late events, and what it adds
-    then is noise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -36,7 +32,6 @@ class LossConfig(BaseModel):
     weight_steps: float | None = Field(
         None, gt=0, description="steps in which the weight of a step falls to 1/e (tet, trt); left out: all the same"
     )
-    step_share: float = Field(0.0, ge=0, le=1, description="of the cross entropy: that of each step's own output")
     mse_weight: float = Field(0.0, ge=0, le=1, description="TET's lambda")
     mse_target: float = Field(1.0, gt=0, description="TET's phi, the output wanted for the right class")
     trt_strength: float = Field(5e-5, ge=0, description="TRT's lambda")
@@ -48,12 +43,8 @@ def step_outputs(scores: torch.Tensor, config: LossConfig) -> torch.Tensor:
     if config.read == "mean":
         scores = scores / torch.arange(1, scores.shape[-1] + 1, device=scores.device)
     elif config.read == "step":
-        scores = _added(scores)
+        scores = torch.diff(scores, dim=-1, prepend=torch.zeros_like(scores[..., :1]))
     return config.gain * scores
-
-
-def _added(scores: torch.Tensor) -> torch.Tensor:
-    return torch.diff(scores, dim=-1, prepend=torch.zeros_like(scores[..., :1]))
 
 
 def readout_loss(
@@ -78,9 +69,6 @@ def tet_loss(scores: torch.Tensor, labels: torch.Tensor, config: LossConfig) -> 
     steps = outputs.shape[-1]
     at_steps = labels[..., None].expand(*labels.shape, steps)
     each = functional.cross_entropy(outputs, at_steps, reduction="none")  # (N, T)
-    if config.step_share:
-        own = functional.cross_entropy(config.gain * _added(scores), at_steps, reduction="none")
-        each = (1 - config.step_share) * each + config.step_share * own
     if config.mse_weight:
         shares = labels if labels.is_floating_point() else functional.one_hot(labels, outputs.shape[1])
         target = config.mse_target * shares.to(outputs.dtype)
