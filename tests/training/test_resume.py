@@ -55,7 +55,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, augment: str) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_copied_run_keeps_its_kept_epoch(tmp_path: Path) -> None:
+def test_a_copied_run_keeps_its_best_epoch(tmp_path: Path) -> None:
     run, copy = tmp_path / "run", tmp_path / "copy"
     harder = ("--set", "training.learning_rate=0.1", "--json")
     first = subprocess.run(command(run, *harder), check=True, cwd=ROOT, capture_output=True)
