@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.errors import WriteError
-from toolchain.files import atomic_file, atomic_path, write_atomically
+from aoi.errors import WriteError
+from aoi.files import atomic_file, atomic_path, write_atomically
 
 
 def test_content_and_permissions(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain.cli.main import run
-from toolchain.training.config import config_folder
+from aoi.cli.main import run
+from aoi.experiment.config import config_folder
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def calibrated_run(aoi: Aoi, trained: Path, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="session")
 def hostile_report(aoi: Aoi, calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of recordings and classes whose names try to be markup."""
-    from toolchain.events.recording import make_events
-    from toolchain.netx.read import read_network
-    from toolchain.netx.write import update_metadata
+    from aoi.events.recording import make_events
+    from aoi.netx.read import read_network
+    from aoi.netx.write import update_metadata
 
     folder = tmp_path_factory.mktemp("hostile")
     evil = "<img src=x onerror=hacked=1>"

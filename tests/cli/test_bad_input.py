@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aoi.experiment.config import config_folder
 from tests.cli.conftest import Aoi, Finished
-from toolchain.training.config import config_folder
 
 CONFIG = config_folder() / "nmnist.yaml"
 

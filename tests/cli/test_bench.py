@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aoi.engine import Engine, Run
+from aoi.errors import CheckFailed
+from aoi_benchmarks import stock_lava, stock_slayer
+from aoi_benchmarks.bandwidth import bytes_per_second
+from aoi_benchmarks.memory import measure
+from aoi_benchmarks.scaling import Point, Sweep
+from aoi_benchmarks.subjects import Subject, mnist, pilotnet
 from tests.cli.conftest import Aoi
-from toolchain.cli.benchmarks import stock_lava, stock_slayer
-from toolchain.cli.benchmarks.bandwidth import bytes_per_second
-from toolchain.cli.benchmarks.memory import measure
-from toolchain.cli.benchmarks.scaling import Point, Sweep
-from toolchain.cli.benchmarks.subjects import Subject, mnist, pilotnet
-from toolchain.engine import Engine, Run
-from toolchain.errors import CheckFailed
 
 NAMES = {
     "engine": {"mnist/lava", "mnist/session", "mnist/slayer", "pilotnet/lava", "pilotnet/slayer"},
@@ -158,7 +158,7 @@ import os, pty, sys
 pid, terminal = pty.fork()
 if pid == 0:
     os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), 1)
-    os.execv(sys.executable, [sys.executable, "-m", "toolchain.cli", "evaluate", *sys.argv[2:]])
+    os.execv(sys.executable, [sys.executable, "-m", "aoi.cli", "evaluate", *sys.argv[2:]])
 seen = b""
 while True:
     try:
@@ -180,7 +180,7 @@ def test_ten_thousand_recordings_are_evaluated_in_bounded_memory_with_a_progress
     trained: Path, tmp_path: Path
 ) -> None:
     """Digits over and over, each time with other noise, in a folder; stderr of ``aoi evaluate`` is a terminal."""
-    from toolchain.events.digits import Digits, DigitsOptions
+    from aoi.events.digits import Digits, DigitsOptions
 
     samples = 10_000
     for seed in range(-(-samples // 1797)):

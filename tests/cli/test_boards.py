@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.boards import load_board
-from deploy.profile import Measurement, save
+from aoi.boards.board import load_board
+from aoi.boards.profile import Measurement
+from aoi.netx import read_network
+from aoi_benchmarks.subjects import shipped
 from tests.cli.conftest import Aoi
-from toolchain.cli.benchmarks.subjects import shipped
-from toolchain.netx import read_network
 
 
 def test_pilotnet_is_counted_as_the_board_file_says(aoi: Aoi) -> None:
@@ -88,7 +88,7 @@ def test_the_monitor_is_written(aoi: Aoi, calibrated_run: Path, tmp_path: Path) 
 
 def test_a_measurement_stands_next_to_the_estimate(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
     found = Measurement(source="a board", samples=4, steps=40, total_j=1e-3, latency_s=2e-3)
-    save(found, tmp_path / "profile.json")
+    (tmp_path / "profile.json").write_text(found.model_dump_json())
     shown = aoi("cost", calibrated_run / "network.net", "--samples", "8", "--measured", tmp_path / "profile.json")
     assert "measured, static and dynamic" in shown.stdout
     assert "1 mJ" in shown.stdout

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aoi.cutoff.rule import RULES
+from aoi.events.recording import make_events
+from aoi.netx.read import read_network
 from tests.cli.conftest import Aoi
 from tests.cli.test_bad_input import refuse
-from toolchain.cutoff.rule import RULES
-from toolchain.events.recording import make_events
-from toolchain.netx.read import read_network
 
 
 @pytest.fixture

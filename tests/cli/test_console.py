@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolchain.cli.console import print_table, say, show_error
+from aoi.cli.console import print_table, say, show_error
 
 
 def test_a_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

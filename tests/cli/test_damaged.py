@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from aoi.experiment.config import config_folder
 from tests.cli.conftest import Aoi
 from tests.events.event_files import write_folder
-from toolchain.training.config import config_folder
 
 SMALL = ("training.epochs=1", "encoding.bins=4", "data.splits={validation: 0.3, calibration: 0.3}")
 SETS = [text for value in SMALL for text in ("--set", value)]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aoi.cli.recordings import Request, load_split, rule_of, run_of
+from aoi.cutoff.rule import decide
+from aoi.netx.read import read_network
 from tests.cli.conftest import Aoi, Finished
-from toolchain.cli.recordings import Request, load_split, rule_of, run_of
-from toolchain.cutoff.rule import decide
-from toolchain.netx.read import read_network
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_recordings_that_do_not_fit(aoi: Aoi, calibrated: Path, tmp_path: Path) 
 
 
 def test_fitting_on_what_training_saw_is_refused(aoi: Aoi, calibrated: Path, tmp_path: Path) -> None:
-    from toolchain.netx.write import update_metadata
+    from aoi.netx.write import update_metadata
 
     net = tmp_path / "network.net"
     shutil.copy(calibrated, net)

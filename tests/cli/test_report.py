@@ -69,7 +69,7 @@ def test_without_a_cutoff_in_the_file(aoi: Aoi, trained: Path, tmp_path: Path) -
 def test_more_recordings_than_fit_are_left_out_and_said_so(
     aoi: Aoi, calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toolchain.report import page
+    from aoi.report import page
 
     monkeypatch.setattr(page, "_EXPLORER_BYTES", 24 * 7 * 50)
     result = aoi("report", calibrated_run, "--out", tmp_path / "page.html")

@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from aoi.events.recording import make_events
+from aoi.events.stream import Frame, pack
+from tests.aoi_deploy.lava_networks import segments, wait_until
 from tests.cli.conftest import Aoi
-from tests.deploy.lava_networks import segments, wait_until
-from toolchain.events.recording import make_events
-from toolchain.events.stream import Frame, pack
 
-AOI = [sys.executable, "-m", "toolchain.cli"]
+AOI = [sys.executable, "-m", "aoi.cli"]
 
 
 def lines(text: str) -> tuple[list[dict], dict]:
@@ -148,7 +148,7 @@ def test_the_network(aoi: Aoi, calibrated_run: Path, wanted: list[dict], seconds
 @pytest.mark.slow
 def test_real_recordings_over_the_network(nmnist_folder: Path, aoi: Aoi, tmp_path: Path) -> None:
     """N-MNIST, whose recordings outlast the window: one decision each."""
-    from toolchain.cli.benchmarks.subjects import shipped
+    from aoi_benchmarks.subjects import shipped
 
     net = shipped("tiny.net")
     result = aoi("run", net, "--source", nmnist_folder, "--split", "train")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from aoi.events.sets import SETS
+from aoi.experiment.config import config_folder
 from tests.cli.conftest import Aoi
 from tests.events.set_files import WRITERS
-from toolchain.events.sets import SETS
-from toolchain.training.config import config_folder
 
 SMALL = ("training.epochs=1", "training.batch_size=16", "encoding.bins=3", "data.splits.validation=0.3")
 

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from toolchain.netx import Conv, Cuba, Delta, Dense, Input, NetworkDescription, Sigma, SigmaDelta
-from toolchain.netx.write import _write_blocks
+from aoi.netx import Conv, Cuba, Delta, Dense, Input, NetworkDescription, Sigma, SigmaDelta
+from aoi.netx.write import _write_blocks
 
 from .conftest import Aoi
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aoi.netx.read import read_network
 from tests.cli.conftest import Aoi
-from toolchain.netx.read import read_network
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_a_run_folder_holds_what_a_person_looks_for(trained: Path) -> None:
 
 
 def test_stock_lava_dl_loads_the_network_file(trained: Path) -> None:
-    from toolchain.compat import enable_netx
+    from aoi.compat import enable_netx
 
     enable_netx()
     from lava.lib.dl.netx.hdf5 import Network
@@ -135,8 +135,8 @@ def test_a_mismatch_is_located_and_exits_1(
     """SLAYER's form of a network with one weight changed differs, and the first place is named."""
     import typer
 
-    from models.network import AnytimeNetwork
-    from toolchain.cli import verify
+    from aoi.cli import verify
+    from aoi_models.network import AnytimeNetwork
 
     original = AnytimeNetwork.from_description
 
@@ -155,7 +155,7 @@ def test_a_mismatch_is_located_and_exits_1(
 
 def test_help_needs_nothing_heavy() -> None:
     code = (
-        "import sys; from toolchain.cli.main import run; code = run(['--help'])\n"
+        "import sys; from aoi.cli.main import run; code = run(['--help'])\n"
         "heavy = {'torch', 'lava', 'numpy', 'h5py', 'numba', 'tonic', 'lightning', 'matplotlib', 'pydantic'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "assert code == 0"
@@ -174,5 +174,5 @@ def test_every_command_explains_itself_with_an_example(aoi: Aoi, command: str) -
 
 @pytest.mark.parametrize(("arguments", "code"), [(["train", "none.yaml"], 2), (["inspect"], 2), (["--help"], 0)])
 def test_the_process_exits_with_the_code(arguments: list[str], code: int) -> None:
-    result = subprocess.run([sys.executable, "-m", "toolchain.cli", *arguments], capture_output=True, check=False)
+    result = subprocess.run([sys.executable, "-m", "aoi.cli", *arguments], capture_output=True, check=False)
     assert result.returncode == code

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.trace import lava_trace
-from toolchain.engine import Engine
-from toolchain.netx import write_network
-from toolchain.netx.description import Cuba, Dense, NetworkDescription
+from aoi.engine import Engine
+from aoi.netx import write_network
+from aoi.netx.description import Cuba, Dense, NetworkDescription
+from aoi_deploy.lava.trace import lava_trace
 
 if __name__ == "__main__":
     generator = np.random.default_rng(0)

@@ -15,7 +15,7 @@ def run(code: str) -> str:
 
 def test_netx_imports_without_torch() -> None:
     run(
-        "import sys; from toolchain.compat import enable_netx; enable_netx()\n"
+        "import sys; from aoi.compat import enable_netx; enable_netx()\n"
         "from lava.lib.dl.netx.hdf5 import Network\n"
         "assert 'torch' not in sys.modules and 'lava.lib.dl.slayer' not in sys.modules"
     )
@@ -23,7 +23,7 @@ def test_netx_imports_without_torch() -> None:
 
 def test_slayer_imports_after_netx_and_is_the_real_one() -> None:
     run(
-        "from toolchain.compat import enable_netx, enable_slayer; enable_netx(); enable_slayer()\n"
+        "from aoi.compat import enable_netx, enable_slayer; enable_netx(); enable_slayer()\n"
         "import sys; from lava.lib.dl import slayer\n"
         "assert slayer.block.cuba.Dense.__module__ == 'lava.lib.dl.slayer.block.cuba'\n"
         "assert 'torchvision' not in sys.modules\n"
@@ -33,7 +33,7 @@ def test_slayer_imports_after_netx_and_is_the_real_one() -> None:
 
 def test_netx_imports_after_slayer() -> None:
     run(
-        "from toolchain.compat import enable_netx, enable_slayer; enable_slayer(); enable_netx()\n"
+        "from aoi.compat import enable_netx, enable_slayer; enable_slayer(); enable_netx()\n"
         "from lava.lib.dl.netx.hdf5 import get_rf_params; assert get_rf_params.__module__.endswith('neuron.rf')"
     )
 
@@ -41,7 +41,7 @@ def test_netx_imports_after_slayer() -> None:
 def test_dataclasses_are_as_before() -> None:
     run(
         "import dataclasses; before = dataclasses.dataclass\n"
-        "from toolchain.compat import enable_lava; enable_lava()\n"
+        "from aoi.compat import enable_lava; enable_lava()\n"
         "assert dataclasses.dataclass is before\n"
         "@dataclasses.dataclass\nclass Plain: pass\n"
         "assert Plain.__hash__ is None"
@@ -51,6 +51,6 @@ def test_dataclasses_are_as_before() -> None:
 def test_lava_imports_after_multiprocessing_was_used() -> None:
     run(
         "import multiprocessing; multiprocessing.Pipe(); multiprocessing.get_start_method()\n"
-        "from toolchain.compat import enable_netx; enable_netx()\n"
+        "from aoi.compat import enable_netx; enable_netx()\n"
         "assert multiprocessing.get_start_method() == 'fork'"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from toolchain.cutoff.rules import (
+from aoi.cutoff.rules import (
     ConfidenceRule,
     ConformalRule,
     EntropyRule,

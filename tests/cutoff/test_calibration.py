@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.cutoff import exact
-from toolchain.cutoff.calibration import calibrate
-from toolchain.cutoff.exact import losses_allowed
-from toolchain.cutoff.fitting import fit_fall, fit_scale, fit_scales, fit_units
-from toolchain.cutoff.rule import RULES, candidates, decide
-from toolchain.errors import DataError
+from aoi.cutoff import exact
+from aoi.cutoff.calibration import calibrate
+from aoi.cutoff.exact import losses_allowed
+from aoi.cutoff.fitting import fit_fall, fit_scale, fit_scales, fit_units
+from aoi.cutoff.rule import RULES, candidates, decide
+from aoi.errors import DataError
 
 
 def streams(samples: int, seed: int, classes: int = 5, steps: int = 30) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +53,7 @@ def test_repeated_evidence_is_less_of_a_reason_to_wait(monkeypatch: pytest.Monke
     evidence[np.arange(150), labels] += 1.5
     falling = calibrate(evidence * np.arange(1, 13), labels, max_drop=0.005)
     assert falling.lost == 0  # the promise alone decides
-    monkeypatch.setattr("toolchain.cutoff.calibration.fit_fall", lambda *_: 0.0)
+    monkeypatch.setattr("aoi.cutoff.calibration.fit_fall", lambda *_: 0.0)
     level = calibrate(evidence * np.arange(1, 13), labels, max_drop=0.005)
     assert falling.mean_decision_step < level.mean_decision_step
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from toolchain.cutoff.exact import _binomial_limit, _Level, losses_allowed, samples_needed, shows_drop_at_most
+from aoi.cutoff.exact import _binomial_limit, _Level, losses_allowed, samples_needed, shows_drop_at_most
 
 
 def rejected(samples: int, allowed: np.ndarray, lost: float, gained: float) -> float:

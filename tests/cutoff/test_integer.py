@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolchain.cutoff.integer import (
+from aoi.cutoff.integer import (
     SHARE_BITS,
     TABLE_LENGTH,
     exp_table,
@@ -20,8 +20,8 @@ from toolchain.cutoff.integer import (
     share_stops,
     share_total,
 )
-from toolchain.cutoff.rule import decide, statistics, stop_steps
-from toolchain.cutoff.rules import ConfidenceRule, GapRule, IntegerConfidenceRule, IntegerGapRule
+from aoi.cutoff.rule import decide, statistics, stop_steps
+from aoi.cutoff.rules import ConfidenceRule, GapRule, IntegerConfidenceRule, IntegerGapRule
 
 
 def confidence_stops(scores: np.ndarray, threshold: float, scale: float) -> np.ndarray:

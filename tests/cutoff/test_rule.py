@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tests.cutoff.some_rules import ANY_RULE
-from toolchain.cutoff.rule import (
+from aoi.cutoff.rule import (
     RULES,
     candidates,
     decide,
@@ -22,9 +21,10 @@ from toolchain.cutoff.rule import (
     statistics,
     stop_steps,
 )
-from toolchain.cutoff.rules import ConfidenceRule, ConformalRule, EntropyRule, GapRule, PatienceRule, Rule
-from toolchain.errors import DataError
-from toolchain.netx.metadata import CutoffPolicy
+from aoi.cutoff.rules import ConfidenceRule, ConformalRule, EntropyRule, GapRule, PatienceRule, Rule
+from aoi.errors import DataError
+from aoi.netx.metadata import CutoffPolicy
+from tests.cutoff.some_rules import ANY_RULE
 
 SCORES = hnp.arrays(
     np.int64,
@@ -122,7 +122,7 @@ def test_a_scale_for_each_step() -> None:
 def test_conformal_sets_cover_with_bonferroni_and_not_without() -> None:
     """Where the run stops, the true class is in the set in at least the promised share of runs: the set at level
     α / T of every step covers at once."""
-    from toolchain.cutoff.fitting import fit_quantiles
+    from aoi.cutoff.fitting import fit_quantiles
 
     generator = np.random.default_rng(0)
 

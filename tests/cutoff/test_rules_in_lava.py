@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.session import LavaSession
-from toolchain.cutoff.calibration import fit_rule
-from toolchain.cutoff.rule import RULES, decide, parse_rule, rule_of_policy
-from toolchain.engine import Engine
-from toolchain.netx import Cuba, CutoffPolicy, Dense, Metadata, NetworkDescription, read_network, write_network
+from aoi.cutoff.calibration import fit_rule
+from aoi.cutoff.rule import RULES, decide, parse_rule, rule_of_policy
+from aoi.engine import Engine
+from aoi.netx import Cuba, CutoffPolicy, Dense, Metadata, NetworkDescription, read_network, write_network
+from aoi_deploy.lava.session import LavaSession
 
 STEPS, SAMPLES = 16, 100
 THRESHOLDS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.cutoff.validity import DISTRIBUTIONS, Repetitions, Runs, allowances, divide, repeat, simulate, tabulate
+from aoi.cutoff.validity import DISTRIBUTIONS, Repetitions, Runs, allowances, divide, repeat, simulate, tabulate
 
 
 def world(name: str) -> Runs:
@@ -43,7 +43,7 @@ def test_it_stops_nearly_as_early_as_one_who_knows(name: str) -> None:
 
 def test_what_certifies_everything_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulation can fail: a test that lets everything pass exceeds the drop nearly always."""
-    from toolchain.cutoff import exact
+    from aoi.cutoff import exact
 
     monkeypatch.setattr(exact, "shows_drop_at_most", lambda *_: True)
     result = repeat(world("late"), samples=600, repetitions=20, max_drop=0.01, risk=0.05)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolchain.netx import (
+from aoi.netx import (
     Conv,
     Cuba,
     Delta,
@@ -49,7 +49,7 @@ def lava_traces() -> Callable[[NetworkFile, np.ndarray], Traces]:
     Of sigma-delta neurons: message, sigma, residue. Values for CUBA neurons have to be the same in every step: stock
     Lava takes them as a constant.
     """
-    from toolchain.compat import enable_netx
+    from aoi.compat import enable_netx
 
     enable_netx()
     from lava.lib.dl.netx.hdf5 import Network

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 from hypothesis import strategies as st
 
-from toolchain.errors import NetXError
-from toolchain.netx import (
+from aoi.errors import NetXError
+from aoi.netx import (
     Conv,
     Cuba,
     Delta,
@@ -25,9 +25,9 @@ from toolchain.netx import (
     SigmaDelta,
     read_network,
 )
-from toolchain.netx.description import BIAS_MAX, DECAY_UNITY, MAX_DELAY, THRESHOLD_MAX, VALUE_MAX
-from toolchain.netx.weights import effective_weights
-from toolchain.netx.write import _write_blocks
+from aoi.netx.description import BIAS_MAX, DECAY_UNITY, MAX_DELAY, THRESHOLD_MAX, VALUE_MAX
+from aoi.netx.weights import effective_weights
+from aoi.netx.write import _write_blocks
 
 SAMPLES = 2
 _STYLES = ("small", "wide", "odd", "positive", "negative", "extreme", "sparse", "one sign each")

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toolchain.cutoff.rule import decide
-from toolchain.cutoff.rules import ConfidenceRule, FixedRule, PatienceRule
-from toolchain.engine import Engine, engine, plan
-from toolchain.errors import DataError, NetXError
-from toolchain.netx import Cuba, Dense, NetworkDescription
+from aoi.cutoff.rule import decide
+from aoi.cutoff.rules import ConfidenceRule, FixedRule, PatienceRule
+from aoi.engine import Engine, engine, plan
+from aoi.errors import DataError, NetXError
+from aoi.netx import Cuba, Dense, NetworkDescription
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from toolchain.engine import Engine
-from toolchain.netx import Cuba, Dense, NetworkDescription, read_network
-from toolchain.netx.write import _write_layer, write_network
+from aoi.engine import Engine
+from aoi.netx import Cuba, Dense, NetworkDescription, read_network
+from aoi.netx.write import _write_layer, write_network
 
 pytestmark = pytest.mark.timeout(180)
 STEPS = 32

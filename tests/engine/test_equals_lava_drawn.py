@@ -1,6 +1,6 @@
 """The engine against Lava's models on networks that hypothesis draws: every layer, neuron and step.
 
-Lava runs in :func:`deploy.trace.lava_trace`, which extends its models so that samples can follow one another;
+Lava runs in :func:`aoi_deploy.lava.trace.lava_trace`, which extends its models so that samples can follow one another;
 ``test_the_recorder_is_stock_lava`` compares that with Lava left alone.
 """
 
@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from deploy.trace import lava_trace
+from aoi.engine import Engine, LayerTrace
+from aoi.netx import Conv, Cuba, Dense, Input, NetworkFile
+from aoi.netx.description import STATE_LIMIT
+from aoi_deploy.lava.trace import lava_trace
 from tests.engine.drawn_networks import Case, cases, stored
-from toolchain.engine import Engine, LayerTrace
-from toolchain.netx import Conv, Cuba, Dense, Input, NetworkFile
-from toolchain.netx.description import STATE_LIMIT
 
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero")  # lava-dl, where no weight is above 0
 LAVA = settings(

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deploy.trace import lava_trace
-from toolchain.engine import Engine, LayerTrace
-from toolchain.netx import Conv, Dense, NetworkDescription, NetworkFile, read_network
+from aoi.engine import Engine, LayerTrace
+from aoi.netx import Conv, Dense, NetworkDescription, NetworkFile, read_network
+from aoi_deploy.lava.trace import lava_trace
 
 pytestmark = pytest.mark.timeout(240)
 Golden = Callable[[str], np.ndarray]

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aoi.cutoff.rules import ConfidenceRule
+from aoi.engine import Engine, plan
+from aoi.engine.processor import MatrixUnit, matrix_units
+from aoi.errors import DataError
+from aoi.netx import Cuba, Dense, NetworkDescription
 from tests.engine.drawn_networks import Case, cases
-from toolchain.cutoff.rules import ConfidenceRule
-from toolchain.engine import Engine, plan
-from toolchain.engine.processor import MatrixUnit, matrix_units
-from toolchain.errors import DataError
-from toolchain.netx import Cuba, Dense, NetworkDescription
 
 UNITS = [
     pytest.param(unit, marks=pytest.mark.skipif(unit not in matrix_units(), reason=f"this processor has no {unit}"))

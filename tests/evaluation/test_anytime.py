@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.cutoff.rule import ConfidenceRule, decide
-from toolchain.evaluation.anytime import judge
+from aoi.cutoff.rule import ConfidenceRule, decide
+from aoi.evaluation.anytime import judge
 
 # Sample 0 (label 0) is right from step 1; sample 1 (label 1) is right at steps 2 and 3 only.
 SCORES = np.array([[[5, 9, 9, 9], [0, 0, 0, 0]], [[1, 1, 1, 9], [0, 5, 9, 8]]])

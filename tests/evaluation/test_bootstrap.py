@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from toolchain.evaluation import bootstrap
-from toolchain.evaluation.bootstrap import Bootstrap, interval
+from aoi.evaluation import bootstrap
+from aoi.evaluation.bootstrap import Bootstrap, interval
 
 
 def test_means_are_those_of_resamples(monkeypatch: pytest.MonkeyPatch) -> None:

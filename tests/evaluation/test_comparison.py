@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
+from aoi.cutoff.rule import ConfidenceRule, candidates, decide, statistics
+from aoi.cutoff.rules import EntropyRule, FixedRule
+from aoi.evaluation.bootstrap import Bootstrap, interval
+from aoi.evaluation.comparison import compare_rules
+from aoi.evaluation.sweep import at_drop, sweep
 from tests.evaluation.streams import streams
-from toolchain.cutoff.rule import ConfidenceRule, candidates, decide, statistics
-from toolchain.cutoff.rules import EntropyRule, FixedRule
-from toolchain.evaluation.bootstrap import Bootstrap, interval
-from toolchain.evaluation.comparison import compare_rules
-from toolchain.evaluation.sweep import at_drop, sweep
 
 
 def test_rows() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from toolchain.evaluation.confusion import confusion_matrix
+from aoi.evaluation.confusion import confusion_matrix
 
 
 @pytest.mark.parametrize("classes", [2, 7])

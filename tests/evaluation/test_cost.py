@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.evaluation.cost import activation_sparsity, until
+from aoi.evaluation.cost import activation_sparsity, until
 
 
 def test_sums_until_the_step_of_each_sample() -> None:

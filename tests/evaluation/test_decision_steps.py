@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolchain.cutoff.rule import Decisions
-from toolchain.evaluation.decision_steps import ClassResult, per_class, percentiles
+from aoi.cutoff.rule import Decisions
+from aoi.evaluation.decision_steps import ClassResult, per_class, percentiles
 
 
 def test_a_percentile_is_the_first_step_that_decides_that_share() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.evaluation.equality import compare
+from aoi.evaluation.equality import compare
 
 
 def traces() -> list[dict[str, np.ndarray]]:

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aoi.evaluation.oracle import earliest, optimal_cutoff
 from tests.evaluation.streams import streams
-from toolchain.evaluation.oracle import earliest, optimal_cutoff
 
 
 def one_hot(answers: list[list[int]]) -> np.ndarray:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from aoi.cutoff.rule import ConfidenceRule
+from aoi.evaluation.anytime import right_at
+from aoi.evaluation.reliability import reliability, reliability_at
 from tests.evaluation.streams import streams
-from toolchain.cutoff.rule import ConfidenceRule
-from toolchain.evaluation.anytime import right_at
-from toolchain.evaluation.reliability import reliability, reliability_at
 
 
 def test_by_hand() -> None:

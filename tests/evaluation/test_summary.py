@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aoi.cutoff.rule import ConfidenceRule, decide
+from aoi.evaluation.anytime import judge
+from aoi.evaluation.bootstrap import Bootstrap, interval
+from aoi.evaluation.oracle import earliest, optimal_cutoff
+from aoi.evaluation.reliability import reliability
+from aoi.evaluation.robustness import against_clean
+from aoi.evaluation.summary import summarise
 from tests.evaluation.streams import streams
-from toolchain.cutoff.rule import ConfidenceRule, decide
-from toolchain.evaluation.anytime import judge
-from toolchain.evaluation.bootstrap import Bootstrap, interval
-from toolchain.evaluation.oracle import earliest, optimal_cutoff
-from toolchain.evaluation.reliability import reliability
-from toolchain.evaluation.robustness import against_clean
-from toolchain.evaluation.summary import summarise
 
 RULE = ConfidenceRule(0.6, 0.5)
 CLASSES = ("a", "b", "c", "d", "e", "never seen")

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aoi.cutoff.rule import RULES, ConfidenceRule, Rule, candidates, decide, statistics
+from aoi.cutoff.rules import EntropyRule, FixedRule, GapRule, PatienceRule
+from aoi.evaluation.bootstrap import Bootstrap, interval
+from aoi.evaluation.sweep import Sweep, at_drop, pareto_front, sweep
 from tests.evaluation.streams import streams
-from toolchain.cutoff.rule import RULES, ConfidenceRule, Rule, candidates, decide, statistics
-from toolchain.cutoff.rules import EntropyRule, FixedRule, GapRule, PatienceRule
-from toolchain.evaluation.bootstrap import Bootstrap, interval
-from toolchain.evaluation.sweep import Sweep, at_drop, pareto_front, sweep
 
 PLAIN = (FixedRule(1.0), ConfidenceRule(1.0, 0.5), EntropyRule(1.0, 0.5), GapRule(1.0), PatienceRule(1.0))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolchain.events.recording import make_events
+from aoi.events.recording import make_events
 
 
 def some_events(count: int, seed: int = 0, size: int = 34, duration: int = 300_000) -> np.ndarray:

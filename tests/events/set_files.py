@@ -8,8 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from aoi.events.sets import cifar10dvs, ntidigits18
 from tests.events.event_files import aedat4_bytes, bin_bytes, some_events, write_folder
-from toolchain.events.sets import cifar10dvs, ntidigits18
 
 
 def write_nmnist(root: Path, each: int = 2, classes: int = 3) -> None:

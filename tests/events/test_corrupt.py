@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aoi.errors import DataError
+from aoi.events.corrupt import HOT_HZ, Corruption, parse_corruptions
+from aoi.events.dataset import open_dataset
+from aoi.events.encode import encode
+from aoi.events.encoding import Encoding
+from aoi.events.recording import EVENT, fingerprint, make_events
+from aoi.events.spikes import load_spikes
 from tests.events.event_files import write_folder
-from toolchain.errors import DataError
-from toolchain.events.corrupt import HOT_HZ, Corruption, parse_corruptions
-from toolchain.events.dataset import open_dataset
-from toolchain.events.encode import encode
-from toolchain.events.encoding import Encoding
-from toolchain.events.recording import EVENT, fingerprint, make_events
-from toolchain.events.spikes import load_spikes
 
 SIZE = (34, 30, 2)
 STRENGTHS = {"drop": 0.4, "noise": 20.0, "jitter": 3000.0, "hot": 7.0}

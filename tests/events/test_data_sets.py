@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from aoi.errors import DataError
+from aoi.events.dataset import RecordingRef, open_dataset
+from aoi.events.digits import Digits, DigitsOptions
+from aoi.events.splits import SplitOptions, require_split, split_indices, split_of
 from tests.events.event_files import bin_bytes, some_events, write_folder
-from toolchain.errors import DataError
-from toolchain.events.dataset import RecordingRef, open_dataset
-from toolchain.events.digits import Digits, DigitsOptions
-from toolchain.events.splits import SplitOptions, require_split, split_indices, split_of
 
 
 def test_a_folder(tmp_path):
@@ -124,7 +124,7 @@ def test_a_download_without_a_network_says_so(tmp_path, monkeypatch, capfd):
 
 def test_importing_is_light():
     modules = ["dataset", "digits", "encode", "folder", "formats", "spikes", "splits", "sets", "sets.fetch"]
-    code = "import sys; " + "; ".join(f"import toolchain.events.{name}" for name in modules)
+    code = "import sys; " + "; ".join(f"import aoi.events.{name}" for name in modules)
     code += "; print([name for name in ('torch', 'tonic', 'sklearn', 'numba', 'lava') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

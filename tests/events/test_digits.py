@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.events.digits import Digits, DigitsOptions, film
-from toolchain.events.recording import EVENT
+from aoi.events.digits import Digits, DigitsOptions, film
+from aoi.events.recording import EVENT
 
 QUIET = {"noise_hz": 0.0, "threshold_sigma": 0.0, "refractory_us": 0}
 

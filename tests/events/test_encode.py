@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aoi.errors import DataError
+from aoi.events.encode import encode
+from aoi.events.encoding import Encoding
+from aoi.events.recording import EVENT, make_events
 from tests.events.event_files import some_events
-from toolchain.errors import DataError
-from toolchain.events.encode import encode
-from toolchain.events.encoding import Encoding
-from toolchain.events.recording import EVENT, make_events
 
 
 def naive(events: np.ndarray, encoding: Encoding) -> np.ndarray:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aoi.errors import DataError
+from aoi.events.formats import READERS, read_recording
+from aoi.events.recording import EVENT
 from tests.events.event_files import aedat4_bytes, bin_bytes, relaid, some_events
-from toolchain.errors import DataError
-from toolchain.events.formats import READERS, read_recording
-from toolchain.events.recording import EVENT
 
 EVENTS = some_events(500)
 

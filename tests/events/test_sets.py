@@ -11,15 +11,15 @@ import h5py
 import numpy as np
 import pytest
 
+from aoi.errors import DataError
+from aoi.events import sets
+from aoi.events.dataset import open_dataset
+from aoi.events.encode import encode
+from aoi.events.encoding import Encoding
+from aoi.events.sets import SETS
+from aoi.events.splits import SplitOptions, split_indices
 from tests.events.event_files import write_folder
 from tests.events.set_files import WRITERS, by_tonic, write_dvsgesture, write_ntidigits18, write_shd
-from toolchain.errors import DataError
-from toolchain.events import sets
-from toolchain.events.dataset import open_dataset
-from toolchain.events.encode import encode
-from toolchain.events.encoding import Encoding
-from toolchain.events.sets import SETS
-from toolchain.events.splits import SplitOptions, split_indices
 
 CALLS = {"NTIDIGITS18": ({"train": True, "single_digits": True}, {"train": False, "single_digits": True})}
 

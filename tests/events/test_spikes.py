@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aoi.errors import DataError
+from aoi.events.dataset import open_dataset
+from aoi.events.encode import encode
+from aoi.events.encoding import Encoding
+from aoi.events.recording import fingerprint
+from aoi.events.spikes import SpikeData, load_spikes, pack
 from tests.events.event_files import relaid, some_events, write_folder
-from toolchain.errors import DataError
-from toolchain.events.dataset import open_dataset
-from toolchain.events.encode import encode
-from toolchain.events.encoding import Encoding
-from toolchain.events.recording import fingerprint
-from toolchain.events.spikes import SpikeData, load_spikes, pack
 
 ENCODING = Encoding(sensor_size=(34, 34, 2), window_us=300_000, bins=7)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolchain.errors import DataError
-from toolchain.events.recording import EVENT, TIME_LIMIT, make_events
-from toolchain.events.stream import MAX_EVENTS, BadFrame, Frame, frames_of, pack, read_frames, unpack
+from aoi.errors import DataError
+from aoi.events.recording import EVENT, TIME_LIMIT, make_events
+from aoi.events.stream import MAX_EVENTS, BadFrame, Frame, frames_of, pack, read_frames, unpack
 
 recordings = st.lists(
     st.tuples(st.integers(0, 0x7FFF), st.integers(0, 0x7FFF), st.integers(-(2**30), 2**30 - 1), st.booleans()),

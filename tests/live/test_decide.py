@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.cutoff.rule import decide
-from toolchain.cutoff.rules import ConfidenceRule, PatienceRule
-from toolchain.engine import Engine
-from toolchain.events.encode import encode
-from toolchain.events.encoding import Encoding
-from toolchain.events.recording import make_events
-from toolchain.events.stream import frames_of
-from toolchain.live.decide import Latencies, LiveEngine
-from toolchain.live.receive import Arrival
-from toolchain.live.windows import Windows
-from toolchain.netx import Cuba, Dense, NetworkDescription
+from aoi.cutoff.rule import decide
+from aoi.cutoff.rules import ConfidenceRule, PatienceRule
+from aoi.engine import Engine
+from aoi.events.encode import encode
+from aoi.events.encoding import Encoding
+from aoi.events.recording import make_events
+from aoi.events.stream import frames_of
+from aoi.live.decide import Latencies, LiveEngine
+from aoi.live.receive import Arrival
+from aoi.live.windows import Windows
+from aoi.netx import Cuba, Dense, NetworkDescription
 
 ENCODING = Encoding(sensor_size=(6, 5, 2), window_us=1000, bins=12)
 

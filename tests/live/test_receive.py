@@ -8,10 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from toolchain.errors import DataError
-from toolchain.events.recording import make_events
-from toolchain.events.stream import Frame, pack
-from toolchain.live.receive import UdpReceiver, udp_address
+from aoi.errors import DataError
+from aoi.events.recording import make_events
+from aoi.events.stream import Frame, pack
+from aoi.live.receive import UdpReceiver, udp_address
 
 
 def some(sequence: int) -> bytes:

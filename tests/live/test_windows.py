@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolchain.events.encode import encode
-from toolchain.events.encoding import Encoding
-from toolchain.events.recording import EVENT, make_events
-from toolchain.events.stream import Frame, frames_of
-from toolchain.live.windows import Bin, Windows
+from aoi.events.encode import encode
+from aoi.events.encoding import Encoding
+from aoi.events.recording import EVENT, make_events
+from aoi.events.stream import Frame, frames_of
+from aoi.live.windows import Bin, Windows
 
 SENSOR = (7, 5, 2)
 encodings = st.builds(

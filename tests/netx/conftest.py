@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain.events.encoding import Encoding
-from toolchain.netx import Conv, Cuba, CutoffPolicy, Dense, Metadata, NetworkDescription, write_network
+from aoi.events.encoding import Encoding
+from aoi.netx import Conv, Cuba, CutoffPolicy, Dense, Metadata, NetworkDescription, write_network
 
 NEURON = Cuba(threshold=80, current_decay=1024, voltage_decay=128)
 

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from toolchain.errors import NetXError
-from toolchain.netx import Conv, Delta, Dense, Input, NetworkDescription, Sigma, SigmaDelta, read, read_network
-from toolchain.netx.probe import survives
-from toolchain.netx.write import _write_blocks
+from aoi.errors import NetXError
+from aoi.netx import Conv, Delta, Dense, Input, NetworkDescription, Sigma, SigmaDelta, read, read_network
+from aoi.netx.probe import survives
+from aoi.netx.write import _write_blocks
 
 pytestmark = pytest.mark.timeout(120)
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -330,7 +330,7 @@ def test_memory_is_bounded_whatever_a_file_claims(claim, network):
         file.create_dataset(name, **{"dtype": "f4", **CLAIMS[claim]})
     assert network.stat().st_size < 1 << 25
     code = (
-        "import resource, sys; from toolchain.netx import read_network; from toolchain.errors import NetXError\n"
+        "import resource, sys; from aoi.netx import read_network; from aoi.errors import NetXError\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30),) * 2)\n"
         "try: read_network(sys.argv[1])\n"

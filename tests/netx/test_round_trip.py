@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 import pytest
 
-import toolchain.netx.write
-from toolchain.errors import NetXError
-from toolchain.netx import (
+import aoi.netx.write
+from aoi.errors import NetXError
+from aoi.netx import (
     Conv,
     Cuba,
     Delta,
@@ -91,7 +91,7 @@ def test_synaptic_delays_and_biases_survive(tmp_path, description):
 
 
 def test_stock_lava_loads_it(network, tmp_path, description):
-    from toolchain.compat import enable_netx
+    from aoi.compat import enable_netx
 
     enable_netx()
     from lava.lib.dl.netx.hdf5 import Network
@@ -162,7 +162,7 @@ def test_every_kind_of_layer_and_neuron_comes_back(tmp_path):
     delta = replace(description, layers=(Input("0", (2, 8, 6), Delta(5)), *description.layers[1:]))
     for given in (description, delta):
         with h5py.File(tmp_path / "all.net", "w") as file:
-            toolchain.netx.write._write_blocks(file, given)
+            aoi.netx.write._write_blocks(file, given)
         file = read_network(tmp_path / "all.net", input_block=True)
         assert_same(given, file.description)
         assert (file.skip_layers, file.description.average, file.description.outputs) == (0, 2, 2)
@@ -173,7 +173,7 @@ def test_every_kind_of_layer_and_neuron_comes_back(tmp_path):
 
 def test_an_input_block_of_cuba_neurons_is_left_out_unless_asked_for(tmp_path):
     with h5py.File(tmp_path / "all.net", "w") as file:
-        toolchain.netx.write._write_blocks(file, everything())
+        aoi.netx.write._write_blocks(file, everything())
     file = read_network(tmp_path / "all.net")
     assert file.skip_layers == 1
     assert not file.description.takes_values
@@ -184,7 +184,7 @@ def test_an_input_block_of_cuba_neurons_is_left_out_unless_asked_for(tmp_path):
 def test_what_slayer_exports_for_parameters_of_each_channel(tmp_path):
     """``shared_param=False``: one decay a channel; one threshold all the same."""
     pytest.importorskip("torch")
-    from toolchain.compat import enable_slayer
+    from aoi.compat import enable_slayer
 
     enable_slayer()
     import torch
@@ -222,7 +222,7 @@ def test_a_failed_write_leaves_the_old_file(network, description, metadata, monk
     def full_disk(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(toolchain.netx.write, "_write_metadata", full_disk)
+    monkeypatch.setattr(aoi.netx.write, "_write_metadata", full_disk)
     with pytest.raises(NetXError, match="No space left"):
         update_metadata(network, metadata)
     with pytest.raises(NetXError, match="No space left"):
@@ -274,7 +274,7 @@ def test_encoding_gives_the_shape_that_the_file_lacks(network, description):
 
 
 def test_imports_neither_torch_nor_lava_nor_numba():
-    code = "import sys, toolchain.netx; print(*{'torch', 'lava', 'numba', 'scipy'} & set(sys.modules))"
+    code = "import sys, aoi.netx; print(*{'torch', 'lava', 'numba', 'scipy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 

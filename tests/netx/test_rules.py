@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toolchain.errors import NetXError
-from toolchain.netx import (
+from aoi.errors import NetXError
+from aoi.netx import (
     Conv,
     Cuba,
     Delta,
@@ -20,8 +20,8 @@ from toolchain.netx import (
     failures,
     write_network,
 )
-from toolchain.netx.rules import overflow_warnings, worst_case_current
-from toolchain.netx.weights import effective_weights
+from aoi.netx.rules import overflow_warnings, worst_case_current
+from aoi.netx.weights import effective_weights
 
 DENSE = Dense("hidden", np.array([[2, -4], [6, 8]], np.int32), Cuba(80, 1024, 128))
 CONV = Conv("conv", (1, 4, 4), np.full((1, 1, 2, 2), 2, np.int32), Cuba(80, 1024, 128))
@@ -96,7 +96,7 @@ def test_rules_of_the_whole_network():
 
 
 def test_worst_case_current_is_reached_and_never_passed():
-    from toolchain.engine import Engine
+    from aoi.engine import Engine
 
     for decay in (0, 1, 100, 1024, 4096):
         layer = replace(DENSE, neuron=Cuba(4095, decay, 4096))
@@ -129,7 +129,7 @@ def lava_weights(weight: np.ndarray, recurrent: np.ndarray | None) -> tuple[list
 
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_effective_weights_equal_lava_for_every_spike_pattern():
-    from toolchain.compat import enable_netx
+    from aoi.compat import enable_netx
 
     enable_netx()
     rng = np.random.default_rng(0)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from models.blocks import LayerActivity
-from toolchain.engine.engine import LayerTrace
-from toolchain.netx.description import Cuba
-from toolchain.report.activity import spatial_temporal_factor
-from toolchain.training.regularisers.str_factor import spatial_temporal_factor as of_training
+from aoi.engine.engine import LayerTrace
+from aoi.netx.description import Cuba
+from aoi.report.activity import spatial_temporal_factor
+from aoi_models.blocks import LayerActivity
+from aoi_models.regularisers.str_factor import spatial_temporal_factor as of_training
 
 
 def test_equals_the_factor_of_training() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.cutoff.rule import Decisions
-from toolchain.report.chosen import choose, frames, most_shown, pooling, sensor
+from aoi.cutoff.rule import Decisions
+from aoi.report.chosen import choose, frames, most_shown, pooling, sensor
 
 
 def test_wrong_ones_by_certainty_then_slow_ones_then_the_quickest_of_each_class() -> None:

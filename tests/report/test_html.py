@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from toolchain.report.html import Html, facts, script_json, table, tile
+from aoi.report.html import Html, facts, script_json, table, tile
 
 HOSTILE = "</script><img src=x onerror=\"alert('1')\">&amp;\u2028"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib import image
 
-from toolchain.cutoff.rule import ConfidenceRule, decide
-from toolchain.evaluation.anytime import AnytimeResult, judge
-from toolchain.report.plots import plot_accuracy, plot_decisions
+from aoi.cutoff.rule import ConfidenceRule, decide
+from aoi.evaluation.anytime import AnytimeResult, judge
+from aoi.report.plots import plot_accuracy, plot_decisions
 
 
 def result(threshold: float) -> AnytimeResult:

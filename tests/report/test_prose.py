@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from toolchain.netx.metadata import CutoffPolicy, Metadata
-from toolchain.report.prose import promise
+from aoi.netx.metadata import CutoffPolicy, Metadata
+from aoi.report.prose import promise
 
 UNKNOWN = "The file holds no evidence for its cutoff."
 

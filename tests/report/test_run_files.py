@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolchain.cutoff.rule import Decisions
-from toolchain.report.run_files import LavaRun, lava_run, training_log
+from aoi.cutoff.rule import Decisions
+from aoi.report.run_files import LavaRun, lava_run, training_log
 
 IDS = ("Test/a/1", "Test/b/2")
 DECISIONS = Decisions(np.array([3, 5]), np.array([0, 1]), np.array([0.9, 0.8]))

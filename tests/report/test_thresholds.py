@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolchain.cutoff.rule import RULES, ConfidenceRule, Rule, decide, parse_rule, statistics
-from toolchain.netx.metadata import CutoffPolicy
-from toolchain.report.explorer import rules_for
-from toolchain.report.thresholds import MOST, reached, thresholds
+from aoi.cutoff.rule import RULES, ConfidenceRule, Rule, decide, parse_rule, statistics
+from aoi.netx.metadata import CutoffPolicy
+from aoi.report.explorer import rules_for
+from aoi.report.thresholds import MOST, reached, thresholds
 
 STEPS = 20
 POLICY = CutoffPolicy(rule="confidence", threshold=0.9873456789012345, scale=0.7)

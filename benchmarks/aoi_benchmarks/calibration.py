@@ -1,0 +1,64 @@
+"""Does the certified drop hold? The tables of docs/calibration.md, computed anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from aoi.cli.console import say
+from aoi.cli.recordings import scores_of
+from aoi.cutoff.validity import DISTRIBUTIONS, Runs, allowances, simulate, tabulate
+from aoi.errors import DataError
+from aoi.events.encoding import Split
+from aoi.netx.read import read_network
+from aoi_benchmarks.report import Report
+
+_RULES = ("confidence", "entropy", "gap", "int-confidence", "patience", "fixed")
+_CAMERAS = 12
+"""Simulated cameras, each with a noise of its own: so many recordings of each digit measure a drop to 0.002."""
+_UNSEEN: tuple[Split, ...] = ("calibration", "test")
+_TRIALS = ((1500, 0.005), (1500, 0.01), (398, 0.01))
+
+
+def bench(*, network: Path, quick: bool = False) -> Report:
+    """``network``: trained on the digits; where there is no such file, its rows are left out."""
+    worlds = {name: make(4000, np.random.default_rng(1)) for name, make in DISTRIBUTIONS.items()}
+    unseen = _unseen(network, cameras=2 if quick else _CAMERAS) if network.is_file() else None
+    if unseen is not None:
+        worlds["digits"] = unseen[0]
+    if quick:
+        worlds = dict(list(worlds.items())[:1])
+    repetitions = 10 if quick else 2000
+    say(f"calibrate-then-test, {repetitions} times on each of {', '.join(worlds)}: about 20 seconds each")
+    tables = {"allowances": allowances(), "simulate": simulate(worlds, repetitions=repetitions)}
+    if unseen is not None:
+        digits, shows = unseen
+        rules, divisions = (_RULES[:1], 2) if quick else (_RULES, 20)
+        trials = ((398, 0.01),) if quick else _TRIALS
+        tables["recordings"] = tabulate(digits, rules=rules, trials=trials, divisions=divisions)
+        tables["digits"] = tabulate(digits, rules=rules, trials=((398, 0.01),), shows=shows, divisions=divisions)
+    text = "\n\n".join(f"<!-- {name} -->\n{table}" for name, table in tables.items())
+    if unseen is None:
+        text += f"\n\n{network} is not there, so the rows on digits are left out: 'aoi demo' makes it"
+    return Report(text=text, more=tables)
+
+
+def _unseen(network: Path, cameras: int) -> tuple[Runs, np.ndarray]:
+    """Runs of the digits that it was not trained on, each filmed by ``cameras``, and which digit each shows."""
+    from aoi.events.digits import Digits
+    from aoi.events.spikes import load_spikes
+    from aoi.events.splits import split_indices
+
+    file = read_network(network)
+    config, encoding = (file.metadata.data, file.metadata.encoding) if file.metadata else (None, None)
+    if config is None or encoding is None or config.source != "digits":
+        raise DataError(f"{network}: was not trained on the digits; 'aoi demo' makes a network that was")
+    indices = np.concatenate([split_indices(Digits(config.digits), config.splits)[part] for part in _UNSEEN])
+    runs, labels = [], []
+    for camera in range(cameras):
+        films = Digits(config.digits.model_copy(update={"seed": config.digits.seed + camera}))
+        data = load_spikes(films, indices, encoding)
+        runs.append(scores_of(file, data, f"camera {camera + 1} of {cameras}"))
+        labels.append(data.labels)
+    return Runs(np.concatenate(runs), np.concatenate(labels)), np.tile(indices, cameras)

@@ -1,0 +1,198 @@
+"""How the engine's time grows with what it is given, and its memory with the number of samples.
+
+Past the overhead both should be straight lines: a slope of 1 in log-log coordinates over T and over spikes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aoi.cli.console import say
+from aoi.engine import Engine
+from aoi.netx import Cuba, Dense, NetworkDescription, read_network
+from aoi_benchmarks.memory import Memory, measure
+from aoi_benchmarks.report import Report, Row, Table, best_of
+from aoi_benchmarks.subjects import shipped
+
+_RATE = 0.1
+_THREADS = (1, 2)
+
+
+@dataclass(frozen=True)
+class Point:
+    x: float
+    seconds: tuple[float, ...]  # of the whole batch, by the number of threads
+
+
+@dataclass(frozen=True)
+class Sweep:
+    name: str
+    about: str
+    points: tuple[Point, ...]
+    past: float  # x from which on a line is fitted
+    base: Point = Point(0.0, (0.0,) * len(_THREADS))  # from which x and seconds count: the overhead
+
+    def slope(self, n: int) -> float:
+        """Of log time over log x, both less ``base``, by least squares from ``past`` on; ``n``: of ``_THREADS``."""
+        points = [(each.x, each.seconds[n]) for each in self.points if each.x >= self.past]
+        x, y = np.log(np.maximum(np.array(points) - (self.base.x, self.base.seconds[n]), 1e-9)).T
+        return float(np.polyfit(x, y, 1)[0])
+
+
+def bench(*, out: Path, quick: bool = False) -> Report:
+    """Writes the picture to ``out``."""
+    mnist = read_network(shipped("mnist.net")).description
+    engines = {threads: Engine(mnist, threads=threads) for threads in _THREADS}
+
+    def timed(runners: dict[int, Engine], spikes: np.ndarray) -> tuple[float, ...]:
+        work = {threads: partial(runners[threads].run, spikes, readout="voltage") for threads in _THREADS}
+        repeats, at_least_s = (1, 0.0) if quick else (5, 0.2)
+        return tuple(best_of(repeats, work[threads], at_least_s=at_least_s) for threads in _THREADS)
+
+    def over(
+        name: str, about: str, past: float, values: list[Any], seconds: Callable[[Any], tuple[float, ...]]
+    ) -> Sweep:
+        say(f"over {name}: {about}")
+        return Sweep(name, about, tuple(Point(value, seconds(value)) for value in values), past)
+
+    def layer_of(neurons: int) -> tuple[float, ...]:
+        wide = _layer(256, neurons)
+        return timed({t: Engine(wide, threads=t) for t in _THREADS}, _spikes(wide, 16, 32, _RATE))
+
+    layer = _layer(1024, 2048)
+    # By events alone: where the layer is multiplied as a matrix, time no longer depends on the spikes.
+    layer_engines = {t: Engine(layer, threads=t, unit="none") for t in _THREADS}
+
+    def spiking(spikes: int) -> tuple[float, ...]:
+        return timed(layer_engines, _spikes(layer, 16, 64, spikes / (16 * 64 * 1024)))
+
+    def powers(low: int, high: int) -> list[int]:
+        return [1 << n for n in range(low, high + 1)]
+
+    wide = [100, 1000] if quick else [100, 300, 1000, 3000, 10_000, 30_000, 100_000]
+    sweeps = [
+        over(
+            "batch",
+            "mnist.net, T = 32, input rate 0.1, by samples",
+            1 if quick else 32,
+            powers(0, 2) if quick else powers(0, 10),
+            lambda samples: timed(engines, _spikes(mnist, samples, 32, _RATE)),
+        ),
+        over(
+            "T",
+            "mnist.net, 64 samples, input rate 0.1, by timesteps",
+            8 if quick else 32,
+            powers(3, 5) if quick else powers(3, 10),
+            lambda steps: timed(engines, _spikes(mnist, 64, steps, _RATE)),
+        ),
+        over(
+            "neurons",
+            "one layer of 256 inputs, 16 samples, T = 32, input rate 0.1, by neurons",
+            wide[0] if quick else wide[2],
+            wide,
+            layer_of,
+        ),
+        over(
+            "spikes",
+            "1,024 inputs to 2,048 neurons, events, 16 samples, T = 64, by input spikes",
+            100_000 if quick else 80_000,
+            [50_000, 100_000, 200_000] if quick else [*(10_000 << n for n in range(6)), 500_000],
+            spiking,
+        ),
+    ]
+    # Neurons cost what they cost however much they receive, but a silent network less: count from a sparse one.
+    sweeps[-1] = replace(sweeps[-1], base=sweeps[-1].points[0])
+    say("memory over samples")
+    memory = [measure(samples) for samples in ((300, 600) if quick else (1_000, 10_000))]
+    _plot(sweeps, out)
+    say(f"wrote {out}")
+    tables = [_table(each) for each in sweeps] + [_memory_table(memory)]
+    rows = [Row(f"threads/{each.name}", each.points[-1].seconds[1], each.points[-1].seconds[0], "s") for each in sweeps]
+    return Report(tuple(rows), tuple(tables), more=_json(sweeps, memory, out))
+
+
+def _spikes(description: NetworkDescription, samples: int, steps: int, rate: float) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    return (generator.random((samples, *description.input_shape, steps), np.float32) < rate).astype(np.uint8)
+
+
+def _layer(inputs: int, neurons: int) -> NetworkDescription:
+    """One dense layer that seldom fires: what its input costs, not what it makes of it."""
+    weight = np.random.default_rng(0).integers(-64, 64, (neurons, inputs), dtype=np.int32) * 2
+    return NetworkDescription((inputs,), (Dense("0", weight, Cuba(20_000, 1024, 256)),))
+
+
+def _table(sweep: Sweep) -> Table:
+    rows = [
+        (f"{each.x:,.0f}", *(f"{1e3 * s:.3f}" for s in each.seconds), f"{each.seconds[0] / each.seconds[1]:.2f}")
+        for each in sweep.points
+    ]
+    slopes = [f"{sweep.slope(n):.3f}" for n in range(len(_THREADS))]
+    rows.append((f"log-log slope from {sweep.past:,.0f} on{', less the first row' * (sweep.base.x > 0)}", *slopes, ""))
+    return Table(
+        f"over {sweep.name}: {sweep.about}",
+        (sweep.name, *(f"ms, {threads} thread{'s' * (threads > 1)}" for threads in _THREADS), "times faster"),
+        tuple(rows),
+    )
+
+
+def _memory_table(memory: list[Memory]) -> Table:
+    return Table(
+        "memory over samples: mnist.net, T = 32, a process of its own",
+        ("samples", "peak, MB", "of it results, MB", "other, MB"),
+        tuple(
+            (
+                f"{each.samples:,}",
+                *(f"{part / 1e6:.1f}" for part in (each.peak, each.results, each.peak - each.results)),
+            )
+            for each in memory
+        ),
+    )
+
+
+def _json(sweeps: list[Sweep], memory: list[Memory], out: Path) -> dict[str, Any]:
+    return {
+        "picture": str(out),
+        "sweeps": {
+            each.name: {
+                "about": each.about,
+                "x": [point.x for point in each.points],
+                "seconds": {str(t): [point.seconds[n] for point in each.points] for n, t in enumerate(_THREADS)},
+                "slope": {str(t): each.slope(n) for n, t in enumerate(_THREADS)},
+                "slope_from": each.past,
+                "base": each.base.x,
+            }
+            for each in sweeps
+        },
+        "memory": [vars(each) for each in memory],
+    }
+
+
+def _plot(sweeps: list[Sweep], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    from aoi.files import atomic_path
+
+    figure, panels = plt.subplots(2, 2, figsize=(9.6, 7.2), layout="constrained")
+    for panel, sweep in zip(panels.flat, sweeps, strict=True):
+        x = [point.x for point in sweep.points]
+        for n, (threads, colour, marker) in enumerate(zip(_THREADS, ("#0072b2", "#d55e00"), "os", strict=True)):
+            label = f"{threads} thread{'s' * (threads > 1)}, slope {sweep.slope(n):.2f}"
+            panel.plot(x, [1e3 * point.seconds[n] for point in sweep.points], color=colour, marker=marker, label=label)
+        panel.axvline(sweep.past, color="#666666", linestyle=":", linewidth=1)
+        panel.set(xscale="log", yscale="log", xlabel=sweep.name, ylabel="ms a batch", title=sweep.about)
+        panel.title.set_fontsize(9)
+        panel.legend(frameon=False)
+        panel.grid(alpha=0.25)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+    plt.close(figure)

@@ -1,0 +1,72 @@
+"""The networks that are measured, and what they are fed: both come with lava-dl and scikit-learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib.metadata import files
+from pathlib import Path
+
+import numpy as np
+
+from aoi.errors import DataError
+from aoi.netx import Cuba, NetworkDescription, NetworkFile, read_network
+
+_MNIST_STEPS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A network file and samples for it."""
+
+    name: str
+    file: NetworkFile
+    spikes: np.ndarray  # uint8 (N, *input_shape, T)
+
+    @property
+    def steps(self) -> int:
+        return int(self.spikes.shape[-1])
+
+    def first(self, samples: int) -> Subject:
+        return replace(self, spikes=self.spikes[:samples])
+
+
+def mnist(samples: int) -> Subject:
+    """lava-dl's mnist.net (784-512-512-10, read through its voltage), T = 32, fed the built-in digits.
+
+    The camera has 28 x 28 pixels; ON and OFF events count alike.
+    """
+    from aoi.events.digits import Digits, DigitsOptions
+    from aoi.events.encode import encode
+    from aoi.events.encoding import Encoding
+
+    digits = Digits(DigitsOptions(size=28))
+    encoding = Encoding(sensor_size=digits.sensor_size, window_us=300_000, bins=_MNIST_STEPS, merge_polarities=True)
+    spikes = [encode(digits.read(ref), encoding) for ref in digits.recordings[:samples]]
+    return Subject("mnist", read_network(shipped("mnist.net")), np.stack(spikes).reshape(-1, 784, _MNIST_STEPS))
+
+
+def pilotnet(samples: int, steps: int = 16) -> Subject:
+    """lava-dl's PilotNet (five convolutions of 3 x 66 x 200 spikes, four dense layers), fed its own spikes.
+
+    They are one recording of 24 steps, rolled in time.
+    """
+    recording = np.load(shipped("gts/pilotnet_lif/input-s.npy")).astype(np.uint8).transpose(2, 1, 0, 3)
+    spikes = [np.roll(recording, -n, axis=-1)[..., :steps] for n in range(samples)]
+    return Subject("pilotnet", read_network(shipped("gts/pilotnet_lif/network.net")), np.stack(spikes))
+
+
+def shipped(name: str) -> Path:
+    """A file that lava-dl's wheel brings along. Raises DataError."""
+    for file in files("lava-dl") or []:
+        if str(file).endswith(name):
+            return Path(str(file.locate()))
+    raise DataError(f"this installation of lava-dl does not bring {name}; reinstall it from its wheel")
+
+
+def read_by_voltage(description: NetworkDescription) -> NetworkDescription:
+    """The same network with an output layer that never fires: PilotNet's may, at a voltage next to the clip."""
+    last = description.layers[-1]
+    assert isinstance(last.neuron, Cuba)
+    return replace(
+        description, layers=(*description.layers[:-1], replace(last, neuron=replace(last.neuron, threshold=1 << 17)))
+    )

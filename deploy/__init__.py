@@ -1,1 +1,0 @@
-"""A network file at work as Lava processes."""

@@ -1,0 +1,123 @@
+"""A job on a cluster that is reached over ssh: the same ``aoi jobs`` there, and files through tar.
+
+``remote.json`` in the job's folder says where. ssh is the user's own, with its configuration and keys; ``$AOI_SSH``
+names another command, such as ``ssh -F file``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aoi.errors import DataError
+from aoi.files import write_atomically
+from aoi_deploy.cluster.slurm import ClusterError
+from aoi_deploy.jobs.folder import JobFolder
+from aoi_deploy.jobs.state import JobStatus
+
+_OURS = re.compile(r"chunks/\d{3,}\.(jsonl|note)")
+_CALL_S = 120.0
+
+
+class Remote(BaseModel):
+    """A login host, and the job's folder on it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    login: str = Field(pattern=r"^[A-Za-z0-9][\w.@-]*$", max_length=200)
+    path: str = Field(min_length=1, description="from the home folder there")
+    aoi: str = Field("aoi", description="the command there")
+
+    def push(self, folder: JobFolder) -> None:
+        """Copies the job there. Raises ClusterError."""
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w") as tar:
+            for file in sorted(path for path in folder.path.rglob("*") if path.is_file()):
+                tar.add(file, arcname=str(file.relative_to(folder.path)), recursive=False)
+        there = shlex.quote(self.path)
+        self._ssh(f"umask 077 && mkdir -p {there} && tar -xf - -C {there}", content.getvalue())
+        write_atomically(folder.path / "remote.json", self.model_dump_json().encode())
+
+    def pull(self, folder: JobFolder) -> None:
+        """Brings what was decided. Raises ClusterError."""
+        content = self._ssh(f"tar -cf - -C {shlex.quote(self.path)} chunks")
+        try:
+            with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+                for member in tar:
+                    file = tar.extractfile(member) if member.isfile() and _OURS.fullmatch(member.name) else None
+                    if file is not None:
+                        write_atomically(folder.path / member.name, file.read())
+        except (tarfile.TarError, EOFError) as error:
+            raise ClusterError(f"{self.login}: its answer is no archive ({error})") from None
+
+    def submit(self, folder: JobFolder) -> int:
+        return int(self._call("continue")["submitted"])
+
+    def status(self, folder: JobFolder) -> JobStatus:
+        answer = self._call("status")
+        try:
+            return JobStatus.of(answer, str(folder.path), self.login)
+        except (KeyError, TypeError) as error:
+            raise ClusterError(
+                f"{self.login}: its aoi is of another version ({error}); install the same there"
+            ) from None
+
+    def cancel(self, folder: JobFolder) -> int:
+        return int(self._call("cancel")["cancelled"])
+
+    def logs(self, folder: JobFolder, chunk: int | None) -> dict[str, str]:
+        chosen = [] if chunk is None else ["--chunk", str(chunk)]
+        return dict(self._call("logs", *chosen)["logs"])
+
+    def _call(self, verb: str, *arguments: str) -> dict[str, Any]:
+        """``aoi jobs VERB`` there → its JSON."""
+        command = " ".join([self.aoi, *map(shlex.quote, ["jobs", verb, self.path, *arguments, "--json"])])
+        answer = self._ssh(command)
+        try:
+            return dict(json.loads(answer))
+        except (ValueError, TypeError):
+            raise ClusterError(f"{self.login}: '{command}' answers {answer[:80]!r}; is aoi installed there?") from None
+
+    def _ssh(self, command: str, content: bytes = b"") -> bytes:
+        ssh = shlex.split(os.environ.get("AOI_SSH") or "ssh")
+        options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
+        try:
+            done = subprocess.run(
+                [*ssh, *options, self.login, command], input=content, capture_output=True, timeout=_CALL_S
+            )
+        except FileNotFoundError:
+            raise ClusterError(f"--login {self.login}: {ssh[0]} is not installed here") from None
+        except subprocess.TimeoutExpired:
+            raise ClusterError(f"--login {self.login}: no answer within {_CALL_S:g} s") from None
+        if done.returncode:
+            said = " ".join(done.stderr.decode(errors="replace").split())[-300:]
+            raise ClusterError(f"--login {self.login}: {said or f'ssh ended with {done.returncode}'}")
+        return done.stdout
+
+
+def remote_of(folder: JobFolder) -> Remote | None:
+    """Where the job is, None where it is here. Raises DataError."""
+    file = folder.path / "remote.json"
+    try:
+        return Remote.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise DataError(f"{file}: is damaged ({' '.join(str(error).split())[:200]})") from None
+
+
+def remote(login: str, job: str, aoi: str) -> Remote:
+    """A place for a new job. Raises DataError for what is no host's name."""
+    try:
+        return Remote(login=login, path=str(Path(".aoi-jobs") / job), aoi=aoi)
+    except ValidationError:
+        raise DataError(f"--login {login}: is no name of a host; give HOST or USER@HOST") from None

@@ -1,0 +1,1 @@
+"""Lava sessions: a network file as Lava processes, with the monitor that ends each sample."""

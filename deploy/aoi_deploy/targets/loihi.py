@@ -1,0 +1,66 @@
+"""Target ``loihi``: a network on a board, written against Lava's public interface.
+
+Never executed on hardware: there was no board. What can run without one, does, in the tests: the same slots in Lava's
+simulator (:mod:`aoi_deploy.lava.slots`). From Intel's closed extension lava-loihi come the models that run on
+neurocores, and ``lava.proc.embedded_io``, whose adapters carry spikes between this host and the chip.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from aoi.boards.board import load_board
+from aoi.errors import AoiError, DeployError
+from aoi_deploy.lava.networks import LavaNetwork, Model
+from aoi_deploy.lava.processes.monitor import CutoffMonitor
+from aoi_deploy.lava.processes.source import EventSource
+from aoi_deploy.lava.slots import SlotSession
+
+EXTENSION = "lava.utils.loihi2_profiler"
+"""The module by which Lava itself tells whether the extension is installed."""
+
+
+class LoihiSession(SlotSession):
+    """A network on Loihi 2, its spikes through embedded adapters; source and monitor run on this host."""
+
+    def __init__(self, path: Any, *, board: str | None, host: str | None, **options: Any) -> None:
+        """``board``: name of the board's file, whose partition Lava asks Slurm for; ``host``: address of a board's host
+        on the network, without Slurm. Raises AoiError where the extension is missing, DeployError for the board."""
+        use_board(board, host)
+        super().__init__(path, **options)
+
+    def _wire(self, source: EventSource, network: LavaNetwork, monitor: CutoffMonitor) -> None:
+        adapters = importlib.import_module("lava.proc.embedded_io.spike")
+        to_chip = adapters.PyToNxAdapter(shape=network.process.inp.shape, num_message_bits=0)
+        from_chip = adapters.NxToPyAdapter(shape=network.process.out.shape, num_message_bits=0)
+        source.s_out.connect(to_chip.inp)
+        to_chip.out.connect(network.process.inp)
+        network.process.out.connect(from_chip.inp)
+        from_chip.out.connect(monitor.s_in)
+
+    def _run_config(self, model: Model) -> Any:
+        from lava.magma.core.run_configs import Loihi2HwCfg
+
+        return Loihi2HwCfg(select_sub_proc_model=True)
+
+
+def use_board(board: str | None, host: str | None) -> None:
+    """Points Lava at a board. Raises AoiError, DeployError, DataError."""
+    from aoi.compat import enable_netx
+
+    enable_netx()
+    from lava.utils import loihi
+
+    if not loihi.is_installed():
+        raise AoiError(
+            f"target loihi: Intel's lava-loihi extension is not installed in this Python ({EXTENSION} cannot be "
+            "imported); members of the INRC have it. 'aoi doctor' shows what is here; --target sim runs without it"
+        )
+    try:
+        if host is not None:
+            loihi.use_ethernet_host(host_address=host)
+        else:
+            loihi.use_slurm_host(partition=load_board(board).partition if board else None)
+    except (ImportError, ValueError) as error:
+        raise DeployError(f"target loihi: {error}; 'aoi doctor' shows the boards that Slurm knows here") from None

@@ -1,0 +1,35 @@
+"""Run folder → network file."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+from aoi.experiment.run_folder import RunFolder
+from aoi.netx.metadata import Metadata
+from aoi.netx.write import write_network
+from aoi_models.training.train import load_network
+
+_PACKAGES = ("aoi-toolchain", "lava-nc", "lava-dl", "torch", "numpy", "tonic")
+
+
+def export_run(run: RunFolder, out: Path) -> Path:
+    """Writes the best weights of ``run`` with all that a deployment needs. Refuses what would not be bit-exact."""
+    config, data = run.read_config(), run.read_data()
+    encoding = config.encoding.for_sensor(data.sensor_size)
+    channels, height, width, _ = encoding.shape
+    network = load_network(run, (channels, height, width), len(data.classes))
+    metadata = Metadata(
+        encoding=encoding,
+        classes=data.classes,
+        readout=config.network.readout,
+        data=config.data,
+        provenance={
+            "config": config.model_dump(mode="json"),
+            "python": platform.python_version(),
+            "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        },
+    )
+    write_network(out, network.describe(), metadata, run.read_trained_on())
+    return out

@@ -1,0 +1,163 @@
+"""Live decisions in Lava against those on the engine."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from aoi.cutoff.rule import ConfidenceRule, Rule
+from aoi.cutoff.rules import PatienceRule
+from aoi.engine import Engine
+from aoi.errors import DeployError
+from aoi.events.encoding import Encoding
+from aoi.events.recording import make_events
+from aoi.events.stream import Frame, frames_of
+from aoi.live.decide import Decision, LiveEngine
+from aoi.live.receive import Arrival
+from aoi.live.windows import Windows
+from aoi.netx import NetworkFile
+from aoi_deploy.lava.live import LiveLava
+from tests.aoi_deploy.lava_networks import Make
+
+KINDS = {"dense": (8, 3, 2), "delay": (8, 3, 2), "recurrent": (8, 3, 2), "voltage": (8, 3, 2), "conv": (7, 9, 2)}
+STEPS = 12
+
+
+def encoding_of(kind: str, steps: int = STEPS) -> Encoding:
+    return Encoding(sensor_size=KINDS[kind], window_us=1000, bins=steps)
+
+
+def stream(kind: str, recordings: int, most: int = 13) -> list[Arrival]:
+    """Recordings whose rate differs, some of which end before their window or go on after it."""
+    rng = np.random.default_rng(3)
+    width, height, _ = KINDS[kind]
+    frames: list[Frame] = []
+    for number in range(1, recordings + 1):
+        n = int(rng.integers(50, 900))
+        t = np.sort(rng.integers(0, rng.integers(300, 1200), n))
+        events = make_events(rng.integers(0, width, n), rng.integers(0, height, n), t, rng.random(n) < 0.5)
+        frames += frames_of(events, number, len(frames), most=most)
+    return [Arrival(frame, 0.0) for frame in frames]
+
+
+def essence(decisions: list[Decision]) -> list[tuple]:
+    return [(each.window, each.recording, each.prediction, each.confidence, each.step) for each in decisions]
+
+
+def on_the_engine(file: NetworkFile, rule: Rule | None, readout: str, encoding: Encoding) -> LiveEngine:
+    return LiveEngine(Engine(file.description), rule, readout, Windows(encoding))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", ["fused", "stock"])
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_decisions_are_the_engines(make: Make, kind: str, model: str) -> None:
+    file, readout = make(kind), "voltage" if kind == "voltage" else "spikes"
+    rule = ConfidenceRule(0.3, {"voltage": 2e-5, "conv": 2.0}.get(kind, 0.7))
+    arrivals, encoding = stream(kind, 40), encoding_of(kind)
+    engine = on_the_engine(file, rule, readout, encoding)
+    wanted = list(engine.run(arrivals))
+    assert len({each.step for each in wanted}) > 3
+    with LiveLava(file, rule, readout, Windows(encoding), model=model) as live:  # type: ignore[arg-type]
+        found = list(live.run(arrivals))
+        assert live.windows.counts == engine.windows.counts
+        assert live.steps_executed == sum(each.step + file.description.latency for each in wanted)
+        assert live.latencies.counts.sum() == 40
+    assert essence(found) == essence(wanted)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("rule", [None, PatienceRule(2)])
+def test_windows_about_as_short_as_the_network_is_deep(make: Make, steps: int, rule: Rule | None) -> None:
+    file, encoding, arrivals = make("dense"), encoding_of("dense", steps), stream("dense", 10)
+    with LiveLava(file, rule, "spikes", Windows(encoding), model="fused") as live:
+        assert essence(list(live.run(arrivals))) == essence(
+            list(on_the_engine(file, rule, "spikes", encoding).run(arrivals))
+        )
+
+
+def test_a_decision_falls_as_soon_as_lava_can_know(make: Make) -> None:
+    """L - 1 bins after its own, or at the window's end; what a bin completes is not held back until the next one."""
+    file, encoding, rule = make("conv"), encoding_of("conv"), ConfidenceRule(0.6, 2.0)
+    arrivals, complete = stream("conv", 20, most=1), [0]  # one event a frame
+
+    class Counted(Windows):
+        def feed(self, frame: Frame) -> Iterator:
+            for each in super().feed(frame):
+                complete[0] = each.step
+                yield each
+
+    with LiveLava(file, rule, "spikes", Counted(encoding), model="fused") as live:
+        for decision in live.run(arrivals):
+            assert complete[0] == min(decision.step + file.description.latency - 1, STEPS)
+
+
+def test_the_camera_runs_on_and_runs_follow_one_another(make: Make) -> None:
+    """Recording 0 is cut into windows, silence and a stream's end finish one; the next run begins afresh."""
+    file, encoding, rule = make("dense"), encoding_of("dense"), ConfidenceRule(0.6, 0.7)
+    rng = np.random.default_rng(5)
+    t = np.sort(rng.integers(0, 30_500, 3000))
+    events = make_events(rng.integers(0, 8, 3000), rng.integers(0, 3, 3000), t, rng.random(3000) < 0.5)
+    arrivals = [Arrival(Frame(frame.sequence, 0, frame.events, False), 0.0) for frame in frames_of(events, 1, most=40)]
+    arrivals.insert(5, Arrival(None, 0.0))
+    engine = on_the_engine(file, rule, "spikes", encoding)
+    with LiveLava(file, rule, "spikes", Windows(encoding), model="fused") as live:
+        for _ in range(2):
+            wanted = list(engine.run(arrivals))
+            assert len(wanted) > 25
+            assert essence(list(live.run(arrivals))) == essence(wanted)
+        assert live.windows.counts == engine.windows.counts
+
+
+def _raise(error: type[BaseException]) -> Callable[[], None]:
+    def end() -> None:
+        raise error
+
+    return end
+
+
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """Also where the tests are a shell's background job, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
+@pytest.mark.parametrize(
+    ("end", "error"),
+    [
+        (_raise(KeyboardInterrupt), KeyboardInterrupt),
+        (_raise(ZeroDivisionError), ZeroDivisionError),
+        (lambda: os.kill(os.getpid(), signal.SIGINT), KeyboardInterrupt),
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), SystemExit),
+    ],
+)
+def test_ways_out(make: Make, end: Callable[[], None], error: type[BaseException]) -> None:
+    """In the middle of a window; tests/deploy/conftest.py looks at what is left behind."""
+    arrivals = stream("dense", 5)
+
+    def broken() -> Iterator[Arrival]:
+        yield from arrivals[:9]
+        end()
+
+    live = LiveLava(make("dense"), None, "spikes", Windows(encoding_of("dense")), model="fused")
+    with pytest.raises(error), live:
+        list(live.run(broken()))
+    live.close()
+    with pytest.raises(DeployError, match="closed"):
+        list(live.run(arrivals))
+
+
+@pytest.mark.parametrize(("name", "how"), [("SpikingNetwork", signal.SIGKILL), ("CutoffMonitor", signal.SIGSTOP)])
+def test_a_process_that_dies_or_stands_still(make: Make, name: str, how: int) -> None:
+    file, windows = make("dense"), Windows(encoding_of("dense"))
+    with LiveLava(file, None, "spikes", windows, model="fused", timeout_s=1.0) as live:
+        os.kill(live.session.pids[name], how)
+        with pytest.raises(DeployError, match="died of SIGKILL" if how == signal.SIGKILL else "within 1 s"):
+            list(live.run(stream("dense", 2)))
+        assert live.session.pids == {}

@@ -1,0 +1,52 @@
+"""Samples in slots of fixed length, as a chip runs them, in Lava's simulator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aoi.cutoff.rule import decide, make_rule, statistics
+from aoi.engine import Engine
+from aoi.errors import DeployError, NetXError
+from aoi_deploy.lava.slots import SlotSession, slot_of
+from tests.aoi_deploy.lava_networks import Make, spikes
+
+
+@pytest.mark.parametrize(("steps", "latency", "slot"), [(13, 3, 16), (14, 3, 32), (1, 1, 2), (256, 4, 512)])
+def test_the_slot_is_the_power_of_two_that_holds_a_sample(steps: int, latency: int, slot: int) -> None:
+    assert slot_of(steps, latency) == slot
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+@pytest.mark.parametrize("cuts", [False, True])
+def test_decisions_are_the_engines_and_the_slot_runs_to_its_end(make: Make, kind: str, cuts: bool) -> None:
+    file = make(kind)
+    given = spikes(file, 7, 11)
+    run = Engine(file.description).run(given, readout="spikes")
+    rule = None
+    if cuts:
+        rule = make_rule("confidence", 0.5, 0.3)
+        rule = replace(rule, threshold=float(np.quantile(statistics(rule, run.scores), 0.8)))
+    expected = decide(rule, run.scores)
+    if cuts:
+        assert len(set(expected.step.tolist())) > 1
+    with SlotSession.of(file, steps=11) as session:
+        session.rule = rule
+        results = list(session.run(given))
+    assert [result.decision_step for result in results] == expected.step.tolist()
+    for result in results:
+        assert np.array_equal(result.scores, run.scores[result.index, :, result.decision_step - 1])
+        assert result.steps_executed == 16
+
+
+@pytest.mark.parametrize("kind", ["delay", "recurrent"])
+def test_what_would_keep_spikes_in_flight_is_refused(make: Make, kind: str) -> None:
+    with pytest.raises(NetXError, match=r"layer 0 has delays or a loop"):
+        SlotSession.of(make(kind), steps=8)
+
+
+def test_a_voltage_is_no_readout_of_a_chip(make: Make) -> None:
+    with pytest.raises(DeployError, match="voltage"):
+        SlotSession.of(make("voltage"), steps=8, readout="voltage")

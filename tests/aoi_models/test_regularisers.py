@@ -1,0 +1,215 @@
+"""Regularisers on activities small enough to work out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from aoi.experiment.network import ConvSpec, DenseSpec, NetworkSpec
+from aoi.experiment.regulariser import RegulariserConfig
+from aoi_models.blocks import LayerActivity
+from aoi_models.network import AnytimeNetwork
+from aoi_models.regularisers.base import Hidden, build
+from aoi_models.regularisers.str_factor import spatial_temporal_factor, target_over_time
+from aoi_models.regularisers.strength import rows, strengths
+
+NAMES = ("str", "rcs", "rate")
+
+
+def activity(voltage: list[list[list[float]]], threshold: float = 1.0) -> LayerActivity:
+    v = torch.tensor(voltage)  # (N, neurons, T), before the reset
+    spikes = (v > threshold).float()
+    return LayerActivity(torch.zeros_like(v), v, spikes, spikes)
+
+
+def penalty(config: RegulariserConfig, layer: LayerActivity, right: list[list[bool]], epoch: int = 0) -> float:
+    regulariser = build(config)
+    assert regulariser is not None
+    return float(regulariser([Hidden(layer, 1.0)], torch.tensor(right), epoch))
+
+
+def test_factor_weighs_what_is_sent_against_what_is_kept() -> None:
+    # Step 1: one neuron fires (1.5), one keeps 0.5. Step 2: none fires, 0.25 is kept, -3 counts nothing. Step 3: both.
+    layer = activity([[[1.5, 0.25, 2.0], [0.5, -3.0, 1.1]]])
+    assert torch.allclose(spatial_temporal_factor(layer, 1.0), torch.tensor([[1 / 1.52, 0.0, 2 / 2.02]]))
+
+
+def test_a_silent_layer_has_factor_zero() -> None:
+    assert spatial_temporal_factor(activity([[[0.0, -1.0]]]), 1.0).tolist() == [[0.0, 0.0]]
+
+
+def test_sums_over_a_feature_map_whatever_its_order_in_memory() -> None:
+    generator = torch.Generator().manual_seed(0)
+    time_first = torch.randn(5, 2, 3, 4, 6, generator=generator)  # (T, N, H, W, C), as the blocks keep it
+    voltage = time_first.permute(1, 4, 2, 3, 0)
+    spikes = (voltage > 1).float()
+    sent, kept, neurons = strengths(LayerActivity(voltage, voltage, spikes, spikes), 1.0)
+    assert neurons == 72
+    assert torch.allclose(sent, spikes.sum((1, 2, 3)))
+    assert torch.allclose(kept, (voltage.clamp(min=0) * (voltage <= 1)).sum((1, 2, 3)), atol=1e-5)
+    assert rows(voltage).data_ptr() == voltage.data_ptr()  # nothing was copied
+
+
+def test_only_correct_predictions_count_unless_wrong_ones_are_asked_for() -> None:
+    layer = activity([[[1.5, 1.5]], [[0.5, 0.5]]])  # factors 1 / 1.01 and 0
+    sent, kept = (1 / 1.01 - 0.25) ** 2, 0.25**2
+    config = RegulariserConfig(name="str", strength=2.0, target=0.25)
+    at_end = [[False, True], [True, False]]
+    assert penalty(config, layer, at_end) == pytest.approx(2 * sent)
+    assert penalty(config, layer, [[True, False], [False, True]]) == pytest.approx(2 * kept)
+    assert penalty(config, layer, [[True, False]] * 2) == 0.0
+    both = config.model_copy(update={"wrong": True})
+    assert penalty(both, layer, at_end) == pytest.approx(sent + kept)
+    # The wrong one, of factor 0, is where it should be but for 0.1.
+    other = both.model_copy(update={"wrong_target": 0.1})
+    assert penalty(other, layer, at_end) == pytest.approx(sent + 0.1**2)
+
+
+def test_correctness_step_by_step() -> None:
+    layer = activity([[[1.5, 0.5, 0.5]]])  # factors 1 / 1.01, 0, 0
+    config = RegulariserConfig(name="str", strength=1.0, target=0.25, correct="step")
+    assert penalty(config, layer, [[True, True, False]]) == pytest.approx(((1 / 1.01 - 0.25) ** 2 + 0.25**2) / 2)
+    gated = config.model_copy(update={"wrong": True, "wrong_target": 0.9})
+    expected = ((1 / 1.01 - 0.25) ** 2 + 0.25**2 + 0.9**2) / 3
+    assert penalty(gated, layer, [[True, True, False]]) == pytest.approx(expected)
+
+
+def test_target_falls_from_the_early_one_and_may_differ_by_layer() -> None:
+    config = RegulariserConfig(target=(0.1, 0.3), early_target=0.7, fall_steps=2.0)
+    targets = target_over_time(config, 2, 3)
+    for layer, end in enumerate(config.targets(2)):
+        expected = [end + (0.7 - end) * math.exp(-t / 2) for t in range(3)]
+        assert targets[layer].tolist() == pytest.approx(expected)
+    flat = target_over_time(RegulariserConfig(target=0.2), 1, 4)
+    assert flat.tolist() == [pytest.approx([0.2] * 4)]
+
+
+def test_early_steps_may_weigh_more() -> None:
+    layer = activity([[[1.5, 0.5, 0.5]]])  # factors 1 / 1.01, 0, 0
+    config = RegulariserConfig(name="str", strength=1.0, target=0.25, weight_steps=2.0)
+    weight = [math.exp(-t / 2) for t in range(3)]
+    expected = (weight[0] * (1 / 1.01 - 0.25) ** 2 + (weight[1] + weight[2]) * 0.25**2) / sum(weight)
+    assert penalty(config, layer, [[True] * 3]) == pytest.approx(expected)
+
+
+def test_warmup_and_ramp() -> None:
+    config = RegulariserConfig(strength=2.0, warmup_epochs=2, ramp_epochs=3)
+    assert [config.strength_in(epoch) for epoch in range(7)] == [0.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
+    layer = activity([[[1.5]]])
+    assert penalty(config, layer, [[True]], epoch=1) == 0.0
+    assert penalty(config, layer, [[True]], epoch=3) == pytest.approx(penalty(config, layer, [[True]], epoch=9) / 2)
+
+
+def test_rate_penalty_pulls_towards_its_target() -> None:
+    layer = activity([[[1.5, 0.5, 0.5, 0.5]]])  # rate 0.25
+    config = RegulariserConfig(name="rate", strength=1.0, target=0.5)
+    assert penalty(config, layer, [[False] * 4]) == pytest.approx(0.25**2 / 0.5**2)
+
+
+def test_rcs_wants_each_step_to_look_like_the_mean() -> None:
+    config = RegulariserConfig(name="rcs", strength=1.0)
+    steady = activity([[[0.6, 0.6], [0.8, 0.8]]])
+    assert penalty(config, steady, [[True] * 2]) == pytest.approx(1.0, abs=1e-3)
+    # (1, 0) then (0, 1): each is at 45 degrees from the mean.
+    turning = activity([[[2.0, 0.0], [0.0, 2.0]]])
+    assert penalty(config, turning, [[True] * 2]) == pytest.approx(math.sqrt(2), abs=1e-3)
+    assert penalty(config, turning, [[True, False]]) == 0.0
+
+
+@pytest.mark.parametrize("config", [RegulariserConfig(name="none"), RegulariserConfig(name="str", strength=0)])
+def test_nothing_to_do_is_none(config: RegulariserConfig) -> None:
+    assert build(config) is None
+
+
+def network() -> AnytimeNetwork:
+    torch.manual_seed(0)
+    conv = ConvSpec(channels=4, kernel=3, stride=2, padding=1, weight_scale=3)
+    return AnytimeNetwork.from_spec(NetworkSpec(layers=(conv, DenseSpec(neurons=20, weight_scale=2))), (2, 8, 8), 3)
+
+
+def hidden(net: AnytimeNetwork, spikes: torch.Tensor, sums: bool = False) -> list[Hidden]:
+    layers = net(spikes, sums=sums).layers[:-1]
+    return [Hidden(layer, block.threshold) for layer, block in zip(layers, net.blocks[:-1], strict=True)]
+
+
+def input_spikes() -> torch.Tensor:
+    return (torch.rand(6, 2, 8, 8, 10, generator=torch.Generator().manual_seed(1)) < 0.3).float()
+
+
+@pytest.mark.parametrize("target", [0.05, 0.95])
+def test_following_the_gradient_brings_the_factor_to_its_target(target: float) -> None:
+    net, x = network(), input_spikes()
+    regulariser = build(RegulariserConfig(name="str", strength=1.0, target=target))
+    assert regulariser is not None
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
+    before = after = torch.zeros(())
+    for step in range(12):
+        layers = hidden(net, x)
+        after = torch.stack([spatial_temporal_factor(*layer).mean() for layer in layers]).mean().detach()
+        before = after if step == 0 else before
+        optimiser.zero_grad()
+        regulariser(layers, torch.ones(6, 10, dtype=torch.bool), 0).backward()
+        optimiser.step()
+    assert (after - before) * (target - before) > 0
+    assert (after - target).abs() < 0.8 * (before - target).abs()
+
+
+def test_gradient_of_str_is_that_of_its_formula() -> None:
+    config = RegulariserConfig(
+        name="str", strength=1.0, target=0.2, early_target=0.7, correct="step", wrong=True, wrong_target=0.8
+    )
+    regulariser = build(config)
+    assert regulariser is not None
+    right = torch.rand(6, 10, generator=torch.Generator().manual_seed(2)) < 0.5
+    net, x = network(), input_spikes()
+    layers = hidden(net, x, sums=True)
+    value = regulariser(layers, right, 0)
+    value.backward()
+    ours = [p.grad.clone() for p in net.parameters() if p.grad is not None]
+    net.zero_grad()
+    layers = hidden(net, x)
+    factor = torch.stack([spatial_temporal_factor(*layer) for layer in layers])
+    target = torch.where(right, target_over_time(config, 2, 10)[:, None], 0.8)
+    plain = (factor - target).square().mean()
+    plain.backward()
+    assert torch.allclose(value, plain)
+    torchs = [p.grad for p in net.parameters() if p.grad is not None]
+    for mine, theirs in zip(ours, torchs, strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-4 * float(theirs.abs().max()))
+        assert theirs.any()
+
+
+@pytest.mark.parametrize("name", ["str", "rate"])
+def test_silence_does_not_minimise(name: str) -> None:
+    config = RegulariserConfig(name=name, strength=1.0, target=0.3)
+    steps = [[True, True]]
+    silent = penalty(config, activity([[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]]), steps)
+    balanced = penalty(config, activity([[[1.5, 1.5], [0.9, 0.9], [0.9, 0.9]]]), steps)  # 1 of 3 fires
+    assert balanced < silent
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_finite_where_layers_are_silent(name: str) -> None:
+    net = network()
+    regulariser = build(RegulariserConfig(name=name, strength=1.0))
+    assert regulariser is not None
+    value = regulariser(hidden(net, torch.zeros(2, 2, 8, 8, 5)), torch.ones(2, 5, dtype=torch.bool), 0)
+    value.backward()
+    assert value.isfinite()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("sums", [True, False])  # on their way, or afterwards
+def test_gradient_of_the_sums_is_that_of_autograd(sums: bool) -> None:
+    net, x = network(), input_spikes()
+    layers = hidden(net, x, sums)
+    parameters = [p for p in net.parameters() if p.requires_grad][:2]
+    ours = torch.autograd.grad(sum(strengths(*each)[0].square().sum() for each in layers), parameters)
+    plain = [each.activity.spikes.flatten(1, -2).sum(1) for each in hidden(net, x)]
+    torchs = torch.autograd.grad(sum(each.square().sum() for each in plain), parameters)
+    assert all(
+        torch.allclose(a, b, rtol=1e-4, atol=1e-4 * float(b.abs().max())) for a, b in zip(ours, torchs, strict=True)
+    )
+    assert float(torchs[0].abs().sum()) > 0

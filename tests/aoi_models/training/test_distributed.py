@@ -1,0 +1,75 @@
+"""Two processes that train together, on the CPU (gloo)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aoi.events.dataset import open_dataset
+from aoi.events.encoding import Encoding
+from aoi.events.spikes import load_spikes
+from aoi_models.training.batches import Share, batches
+from aoi_models.training.processes import Processes, processes
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_processes_share_each_batch(tmp_path: Path) -> None:
+    dataset = open_dataset("digits")
+    data = load_spikes(
+        dataset, range(41), Encoding(sensor_size=dataset.sensor_size, window_us=300_000, bins=4), cache_dir=tmp_path
+    )
+    alone = [labels for _, labels in batches(data, 8, 3, shuffle=True)]
+    shared = [[labels for _, labels in batches(data, 8, 3, shuffle=True, share=Share(k, 2))] for k in range(2)]
+    for whole, first, second in zip(alone[:-1], *(each[:-1] for each in shared), strict=True):
+        assert torch.equal(whole[::2], first)
+        assert torch.equal(whole[1::2], second)
+    assert [len(each[-1]) for each in (alone, *shared)] == [1, 1, 1]  # the last batch of one: each gets it
+
+
+def test_which_process_this_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.delenv(name, raising=False)
+    assert processes() == Processes()
+    for name, value in {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_STEP_NUM_NODES": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert processes() == Processes(3, 4, 2, "slurm")
+    for name, value in {
+        "RANK": "1",
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "TORCHELASTIC_RUN_ID": "x",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert processes() == Processes(1, 2, 2, "torchrun")
+    assert not processes().first
+
+
+def trained(run: Path, *more: str, processes: int = 1) -> float:
+    """Test accuracy at T of the digits after a few epochs."""
+    launch = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "-m", "--"] if processes > 1 else ["-m"]
+    options = ["train", "configs/digits.yaml", "--run", str(run), "--set", "training.epochs=12"]
+    options += ["--set", "network.readout=voltage", *more]  # counted spikes lose a class in some short trainings
+    for command in (
+        [sys.executable, *launch, "aoi.cli", *options],
+        [sys.executable, "-m", "aoi.cli", "export", str(run)],
+    ):
+        subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=500)
+    command = [sys.executable, "-m", "aoi.cli", "evaluate", str(run / "network.net"), "--json"]
+    found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=300)
+    return float(json.loads(found.stdout)["full_accuracy"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_two_processes_reach_what_one_does(tmp_path: Path) -> None:
+    alone = [trained(tmp_path / f"seed{seed}", "--set", f"seed={seed}") for seed in range(3)]
+    together = trained(tmp_path / "together", processes=2)
+    spread = float(np.std(alone, ddof=1))
+    assert abs(together - np.mean(alone)) <= max(3 * spread, 0.02), (alone, together)

@@ -1,1 +1,0 @@
-"""From events to a calibrated network file."""

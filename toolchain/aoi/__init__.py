@@ -1,0 +1,1 @@
+"""Anytime optimal inference: spiking networks that answer as soon as they are reliable."""

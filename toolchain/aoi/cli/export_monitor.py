@@ -1,0 +1,43 @@
+"""aoi export-monitor"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aoi.cli.console import JsonFlag, print_json, say
+from aoi.cli.recordings import NetworkArgument, RuleOption, rule_of
+from aoi.errors import DataError
+
+
+def command(
+    net: NetworkArgument,
+    out: Annotated[Path, typer.Option(help="Folder for monitor.c, monitor.h and monitor_tables.h.")],
+    rule: RuleOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Write the stopping rule as C for an embedded processor: whole numbers alone, no memory but its tables.
+
+    The rule has to be int-confidence or int-gap (aoi calibrate --rule int-confidence, or --rule here).
+
+    Example: aoi export-monitor runs/demo/network.net --out monitor --rule int-confidence:0.9
+    """
+    from aoi.boards.embedded import monitor_files
+    from aoi.files import write_atomically
+    from aoi.netx.read import read_network
+
+    network = read_network(net)
+    chosen = rule_of(network, rule)
+    assert chosen is not None
+    if out.exists() and not out.is_dir():
+        raise DataError(f"--out {out}: is no folder; name one")
+    encoding = network.metadata.encoding if network.metadata else None
+    files, table_bytes = monitor_files(chosen, network.description.outputs, steps=encoding.bins if encoding else None)
+    for name, text in files.items():
+        write_atomically(out / name, text.encode())
+    if json:
+        print_json({"files": [str(out / name) for name in files], "rule": chosen.spec(), "table_bytes": table_bytes})
+    else:
+        say(f"wrote {', '.join(files)} into {out}: {chosen.name}, {table_bytes:,} bytes of tables")

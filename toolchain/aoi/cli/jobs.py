@@ -1,0 +1,200 @@
+"""aoi jobs"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aoi.cli.console import JsonFlag, plain, print_json, print_table, progress, say
+from aoi.errors import CheckFailed, DataError
+
+if TYPE_CHECKING:
+    from aoi_deploy.jobs.folder import JobFolder
+
+JobArgument = Annotated[
+    str, typer.Argument(metavar="JOB", help="An id, the beginning of one, 'last', or a job's folder.")
+]
+ChunkOption = Annotated[int | None, typer.Option(min=0, help="Only this chunk.")]
+OutOption = Annotated[Path | None, typer.Option(help="Folder for results.jsonl and summary.json. Default: the job's.")]
+
+app = typer.Typer(
+    help="Deployments on a cluster: what there is, how it goes, and what came out.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("list")
+def list_jobs(json: JsonFlag = False) -> None:
+    """All jobs of this user, oldest first.
+
+    Example: aoi jobs list
+    """
+    import time
+
+    from aoi.errors import AoiError
+    from aoi_deploy.jobs.queue import status
+    from aoi_deploy.jobs.registry import registered
+
+    rows, found = [], []
+    for name, folder in registered().items():
+        plan = folder.plan
+        try:
+            now = status(folder)
+            state, decided = now.state, f"{now.decided} of {now.samples}"
+            found.append(now.json() | {"network": plan.network, "created": plan.created})
+        except AoiError as error:  # a login host that does not answer hides no other job
+            state, decided = f"unknown: {error}", ""
+            found.append({"id": name, "state": "unknown", "reason": str(error), "network": plan.network})
+        created = time.strftime("%Y-%m-%d %H:%M", time.localtime(plan.created))
+        rows.append([name, created, Path(plan.network).parent.name, plan.partition or "", decided, state])
+    if json:
+        print_json({"jobs": found})
+    elif rows:
+        print_table("jobs", ["job", "made", "network", "partition", "decided", "state"], rows)
+    else:
+        say("no jobs; 'aoi deploy NET --target slurm' makes one")
+
+
+@app.command("status")
+def show_status(job: JobArgument = "last", json: JsonFlag = False) -> None:
+    """How a job is, chunk by chunk.
+
+    Example: aoi jobs status last
+    """
+    from aoi_deploy.jobs.queue import status
+    from aoi_deploy.jobs.registry import find
+
+    now = status(find(job))
+    if json:
+        print_json(now.json())
+        return
+    print_table(
+        f"job {now.id}: {now.decided} of {now.samples} samples decided, {now.state}",
+        ["chunk", "decided", "state", "Slurm", "node", "last sign of life"],
+        [
+            [
+                str(each.chunk),
+                f"{each.decided} of {each.samples}",
+                f"{each.state}: {each.reason}" if each.reason else each.state,
+                each.job or "",
+                each.host or "",
+                "" if each.seen_s is None else f"{each.seen_s:.0f} s ago",
+            ]
+            for each in now.chunks
+        ],
+    )
+    if now.stopped:
+        say(f"'aoi jobs continue {now.id}' goes on with what was stopped; 'aoi jobs logs {now.id}' says more")
+
+
+@app.command("logs")
+def show_logs(job: JobArgument = "last", chunk: ChunkOption = None, json: JsonFlag = False) -> None:
+    """What a job's processes printed.
+
+    Example: aoi jobs logs last --chunk 0
+    """
+    from aoi_deploy.jobs.queue import logs
+    from aoi_deploy.jobs.registry import find
+
+    found = logs(find(job), chunk)
+    if json:
+        print_json({"logs": found})
+        return
+    if not found:
+        say("no logs yet: no job has begun")
+    for name, text in found.items():
+        print(f"==> {plain(name)} <==")
+        for line in text.splitlines():
+            print(plain(line))
+
+
+@app.command()
+def fetch(job: JobArgument = "last", out: OutOption = None, json: JsonFlag = False) -> None:
+    """Bring a job's results: results.jsonl and summary.json. Exit code 1 where samples are still missing.
+
+    Example: aoi jobs fetch last --out runs/demo/deploy
+    """
+    from aoi_deploy.jobs.registry import find
+
+    _fetch(find(job), out, json)
+
+
+@app.command()
+def attach(job: JobArgument = "last", out: OutOption = None, json: JsonFlag = False) -> None:
+    """Come back to a job: wait for it with a progress bar, then fetch its results. Ctrl-C leaves it again.
+
+    Example: aoi jobs attach last
+    """
+    from aoi_deploy.jobs import queue
+    from aoi_deploy.jobs.registry import find
+
+    folder = find(job)
+    samples = folder.plan.chunks[-1][1]
+    with progress("decided") as advance:
+        for done, _ in enumerate(queue.follow(folder), 1):
+            advance(done, samples)
+    _fetch(folder, out, json)
+
+
+@app.command()
+def cancel(job: JobArgument, json: JsonFlag = False) -> None:
+    """Take a job off the cluster. What is decided stays, and 'aoi jobs continue' goes on behind it.
+
+    Example: aoi jobs cancel last
+    """
+    from aoi_deploy.jobs import queue
+    from aoi_deploy.jobs.registry import find
+
+    folder = find(job)
+    cancelled = queue.cancel(folder)
+    _told(folder, {"cancelled": cancelled}, f"{cancelled} chunks cancelled", json)
+
+
+@app.command("continue")
+def go_on(job: JobArgument = "last", json: JsonFlag = False) -> None:
+    """Submit again what was stopped: only samples that are not decided are run.
+
+    Example: aoi jobs continue last
+    """
+    from aoi_deploy.jobs import queue
+    from aoi_deploy.jobs.registry import find
+
+    folder = find(job)
+    submitted = queue.submit(folder)
+    _told(folder, {"submitted": submitted}, f"{submitted} chunks submitted", json)
+
+
+def _told(folder: JobFolder, found: dict[str, Any], words: str, json: bool) -> None:
+    if json:
+        print_json({"id": folder.plan.id} | found)
+    else:
+        say(f"job {folder.plan.id}: {words}")
+
+
+def _fetch(folder: JobFolder, out: Path | None, json: bool) -> None:
+    from aoi.cli.deploy import results_folder, show, summarise, write_results
+    from aoi.cli.recordings import scores_of
+    from aoi.evaluation.anytime import accuracy_at
+    from aoi_deploy.jobs import queue
+
+    plan, outcomes = folder.plan, queue.fetch(folder)
+    if not outcomes:
+        raise DataError(f"job {plan.id}: nothing is decided yet; 'aoi jobs status {plan.id}' shows how it is")
+    work, place = folder.work(), results_folder(out or folder.path)
+    spikes = work.spikes.subset([outcome.index for outcome in outcomes])
+    every_step = accuracy_at(scores_of(work.network, spikes, "all steps, on the engine"), spikes.labels)
+    wall_s = sum(outcome.wall_s for outcome in outcomes)
+    summary = summarise(outcomes, wall_s, work.spikes, work.rule, every_step, place)
+    missing = len(work.spikes) - len(outcomes)
+    summary |= {"target": "slurm", "model": plan.model, "split": plan.split, "job": plan.id, "on_node": plan.on_node}
+    summary |= {"missing": missing}
+    write_results(place, outcomes, work.spikes, summary)
+    if json:
+        print_json(summary)
+    else:
+        show(f"job {plan.id}, {plan.on_node} on the node", summary)
+    if missing:
+        raise CheckFailed(f"job {plan.id}: {missing} of {len(work.spikes)} samples are not decided yet")

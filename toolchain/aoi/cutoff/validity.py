@@ -1,0 +1,262 @@
+"""Does the guarantee hold, and what does it cost? Calibrate-then-test over and over, where the truth is known.
+
+A population of runs stands for the world: calibration recordings are drawn from it with replacement, so the true drop
+of a rule is its drop on the whole population, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binom
+
+from aoi.cutoff.calibration import calibrate
+from aoi.cutoff.exact import losses_allowed
+from aoi.cutoff.rule import Rule, candidates, decide, statistics, stop_steps
+
+STEPS = 16
+CLASSES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Whole runs: scores (samples, classes, T), labels (samples,)."""
+
+    scores: np.ndarray
+    labels: np.ndarray
+
+    def take(self, indices: np.ndarray) -> Runs:
+        return Runs(self.scores[indices], self.labels[indices])
+
+
+def steady(samples: int, generator: np.random.Generator) -> Runs:
+    """Spike counts; the right class fires more often than the others, by as much as the sample is easy."""
+    labels = generator.integers(0, CLASSES, samples)
+    rates = np.full((samples, CLASSES), 0.2)
+    rates[np.arange(samples), labels] = generator.uniform(0.3, 1.2, samples)
+    counts = generator.poisson(rates[..., None], (samples, CLASSES, STEPS))
+    return Runs(counts.cumsum(axis=-1), labels)
+
+
+def turning(samples: int, generator: np.random.Generator, share: float = 0.08) -> Runs:
+    """Spike counts whose leader changes in ``share`` of the runs, half of them from wrong to right and half the other
+    way: stopping early loses some answers and gains others."""
+    labels = generator.integers(0, CLASSES, samples)
+    other = (labels + generator.integers(1, CLASSES, samples)) % CLASSES
+    kind, turn = generator.random(samples), generator.integers(2, STEPS // 2, samples)
+    first = np.where(kind < share / 2, other, labels)
+    then = np.where((kind >= share / 2) & (kind < share), other, labels)
+    rows, before = np.arange(samples), np.arange(STEPS) < turn[:, None]
+    rates = np.full((samples, CLASSES, STEPS), 0.1)
+    rates[rows, first] += 1.0 * before
+    rates[rows, then] += 1.6 * ~before
+    return Runs(generator.poisson(rates).cumsum(axis=-1), labels)
+
+
+def restless(samples: int, generator: np.random.Generator) -> Runs:
+    """As ``turning``, in a quarter of the runs: so many answers lost and gained that their noise hides small drops."""
+    return turning(samples, generator, share=0.25)
+
+
+def late(samples: int, generator: np.random.Generator) -> Runs:
+    """Voltages of a drift that sets in at a time of its own, in heavy-tailed noise whose strength differs from run to
+    run: early confidence misleads."""
+    labels = generator.integers(0, CLASSES, samples)
+    onset = generator.geometric(0.35, samples)
+    noise = generator.standard_t(3, (samples, CLASSES, STEPS)) * generator.gamma(2.0, 300, (samples, 1, 1))
+    noise[np.arange(samples), labels] += 2500 * (np.arange(1, STEPS + 1) >= onset[:, None])
+    return Runs(noise.cumsum(axis=-1).astype(np.int64), labels)
+
+
+DISTRIBUTIONS: dict[str, Callable[[int, np.random.Generator], Runs]] = {
+    "steady": steady,
+    "turning": turning,
+    "late": late,
+    "restless": restless,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Repetitions:
+    """Outcomes of calibrate-then-test, arrays of shape (repetitions,)."""
+
+    max_drop: float
+    risk: float
+    drop: np.ndarray  # true drop of the chosen threshold
+    certified: np.ndarray  # bool
+    mean_step: np.ndarray  # true mean decision step
+    oracle_step: np.ndarray  # of the earliest candidate whose true drop is within max_drop; NaN if not asked for
+    steps: int  # T
+
+    @property
+    def exceeded(self) -> int:
+        """Certified repetitions whose true drop is above max_drop."""
+        return int((self.certified & (self.drop > self.max_drop + 1e-12)).sum())
+
+    @property
+    def most_exceeded(self) -> int:
+        """The most that chance explains at the 99 % level if the promise holds: of a binomial with rate ``risk``."""
+        return int(binom.ppf(0.99, len(self.drop), self.risk))
+
+    @property
+    def earliness(self) -> np.ndarray:
+        """How close to the oracle, the smaller of two readings: oracle's mean step over ours, and the steps saved of T
+        over the oracle's."""
+        left, possible = self.steps - self.mean_step, self.steps - self.oracle_step
+        saved = np.where(possible > 0, left / np.where(possible > 0, possible, 1.0), 1.0)  # nothing to save: all saved
+        return np.minimum(self.oracle_step / self.mean_step, saved)
+
+
+def repeat(
+    world: Runs,
+    *,
+    samples: int,
+    repetitions: int,
+    max_drop: float,
+    risk: float,
+    rule: str = "confidence",
+    oracle: bool = False,
+    seed: int = 0,
+) -> Repetitions:
+    """Draws ``samples`` runs from ``world`` with replacement, calibrates on them, measures on all of ``world``."""
+    generator = np.random.default_rng(seed)
+    full = (decide(None, world.scores).prediction == world.labels).mean()
+    rows = []
+    for _ in range(repetitions):
+        drawn = world.take(generator.integers(0, len(world.labels), samples))
+        result = calibrate(
+            drawn.scores,
+            drawn.labels,
+            max_drop=max_drop,
+            risk=risk,
+            rule=rule,
+            seed=int(generator.integers(2**31)),
+        )
+        chosen = decide(result.rule, world.scores)
+        drop = full - (chosen.prediction == world.labels).mean()
+        best = _oracle_step(result.rule, world, max_drop) if oracle else np.nan
+        rows.append((drop, result.certified, chosen.step.mean(), best))
+    drop, certified, mean_step, oracle_step = np.array(rows, dtype=np.float64).T
+    return Repetitions(max_drop, risk, drop, certified == 1, mean_step, oracle_step, world.scores.shape[-1])
+
+
+def _oracle_step(rule: Rule, world: Runs, max_drop: float) -> float:
+    """Mean step of the earliest stops among the rule's candidates whose drop on ``world`` is within ``max_drop``."""
+    table, right = statistics(rule, world.scores), world.scores.argmax(axis=1) == world.labels[:, None]
+    rows, best = np.arange(len(table)), float(table.shape[1])
+    for threshold in candidates(rule, table.shape[1]):
+        step = stop_steps(table, threshold)
+        if right[:, -1].mean() - right[rows, step - 1].mean() <= max_drop + 1e-12:
+            best = min(best, float(step.mean()))
+    return best
+
+
+@dataclass(frozen=True)
+class Division:
+    """One random division of recordings into those that calibrate and those that test."""
+
+    certified: bool
+    threshold: float
+    drop: float  # on the test part
+    mean_step: float  # on the test part
+
+
+def divide(
+    runs: Runs,
+    *,
+    divisions: int,
+    samples: int,
+    max_drop: float,
+    risk: float,
+    rule: str = "confidence",
+    shows: np.ndarray | None = None,
+    seed: int = 0,
+) -> list[Division]:
+    """Calibrates on ``samples`` recordings and measures on the others, for ``divisions`` random divisions.
+
+    ``shows`` (recordings,): the object that each recording shows. Where it is given, ``samples`` objects calibrate,
+    with one recording each, and the measure is taken on all recordings of the other objects.
+    """
+    generator, results = np.random.default_rng(seed), []
+    for _ in range(divisions):
+        order = generator.permutation(len(runs.labels))
+        mine, rest = order[:samples], order[samples:]
+        if shows is not None:
+            objects, first = np.unique(shows[order], return_index=True)
+            chosen_objects = generator.permutation(len(objects))[:samples]
+            mine, rest = order[first[chosen_objects]], np.flatnonzero(~np.isin(shows, objects[chosen_objects]))
+        known, unseen = runs.take(mine), runs.take(rest)
+        result = calibrate(known.scores, known.labels, max_drop=max_drop, risk=risk, rule=rule)
+        chosen = decide(result.rule, unseen.scores)
+        full = (decide(None, unseen.scores).prediction == unseen.labels).mean()
+        drop = float(full - (chosen.prediction == unseen.labels).mean())
+        results.append(Division(result.certified, result.threshold, drop, float(chosen.step.mean())))
+    return results
+
+
+def simulate(worlds: dict[str, Runs], *, repetitions: int = 2000, max_drop: float = 0.01, risk: float = 0.05) -> str:
+    """Markdown table: how often a certified drop is exceeded, on 1,500 recordings; how early it stops, on 5,000.
+
+    ``worlds``: populations by name, e.g. of :data:`DISTRIBUTIONS`.
+    """
+    rows = []
+    for name, world in worlds.items():
+        held = repeat(world, samples=1500, repetitions=repetitions, max_drop=max_drop, risk=risk, seed=1)
+        early = repeat(
+            world,
+            samples=5000,
+            repetitions=max(repetitions // 20, 2),
+            max_drop=max_drop,
+            risk=risk,
+            oracle=True,
+            seed=2,
+        )
+        rows.append(
+            f"| {name} | {held.certified.mean():.1%} | {held.exceeded} of {repetitions} | {held.most_exceeded} "
+            f"| {early.mean_step.mean():.2f} | {early.oracle_step.mean():.2f} | {early.earliness.mean():.3f} |"
+        )
+    head = (
+        f"| world | certified (1,500) | true drop above {max_drop:g} | allowed at {risk:g}, 99 % "
+        "| mean step (5,000) | oracle | as early |"
+    )
+    return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
+
+
+def tabulate(
+    runs: Runs,
+    *,
+    rules: tuple[str, ...],
+    trials: tuple[tuple[int, float], ...],
+    shows: np.ndarray | None = None,
+    divisions: int = 20,
+    risk: float = 0.05,
+) -> str:
+    """Markdown table of random divisions of recordings; ``trials``: recordings that calibrate, and max-drop."""
+    rows = []
+    for rule in rules:
+        for samples, max_drop in trials:
+            parts = divide(
+                runs, divisions=divisions, samples=samples, max_drop=max_drop, risk=risk, rule=rule, shows=shows
+            )
+            above = sum(part.certified and part.drop > max_drop + 1e-12 for part in parts)
+            rows.append(
+                f"| {rule} | {samples:,} | {max_drop:g} | {sum(part.certified for part in parts)} of {divisions} "
+                f"| {above} of {divisions} | {np.mean([part.drop for part in parts]):.4f} "
+                f"| {max(part.drop for part in parts):.4f} | {np.mean([part.mean_step for part in parts]):.2f} |"
+            )
+    head = "| rule | calibrate | max-drop | certified | measured drop above it | mean drop | largest | mean step |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
+
+
+def allowances(risk: float = 0.05) -> str:
+    """Markdown table: losses that the exact test allows at some gains, and the binomial test on the losses alone."""
+    gains = (0, 5, 10, 20, 40)
+    rows = []
+    for samples, max_drop in ((598, 0.005), (1200, 0.01), (4000, 0.01), (4000, 0.005), (20_000, 0.005)):
+        allowed = losses_allowed(samples, max_drop, risk)
+        cells = " | ".join(str(allowed[min(gained, len(allowed) - 1)]) for gained in gains)
+        rows.append(f"| {samples:,} | {max_drop:g} | {cells} |")
+    head = "| recordings tested | max-drop | " + " | ".join(f"{gained} gained" for gained in gains) + " |"
+    return "\n".join([head, "|---" * (2 + len(gains)) + "|", *rows])

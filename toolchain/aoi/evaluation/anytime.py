@@ -1,0 +1,73 @@
+"""How accurate a network is at each step, and what a cutoff gains and costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aoi.cutoff.rule import Decisions
+
+
+@dataclass(frozen=True, eq=False)
+class AnytimeResult:
+    """Whole runs judged. Steps count from 1."""
+
+    accuracy_at: np.ndarray  # float64 (T,): accuracy when all samples stop at step t
+    decisions: Decisions
+    labels: np.ndarray  # int64 (samples,)
+
+    @property
+    def steps(self) -> int:
+        return len(self.accuracy_at)
+
+    @property
+    def full_accuracy(self) -> float:
+        return float(self.accuracy_at[-1])
+
+    @property
+    def accuracy(self) -> float:
+        """With the cutoff."""
+        return float((self.decisions.prediction == self.labels).mean())
+
+    @property
+    def mean_decision_step(self) -> float:
+        return float(self.decisions.step.mean())
+
+    def summary(self) -> dict[str, Any]:
+        """The keys that others rely on."""
+        return {
+            "samples": len(self.labels),
+            "steps": self.steps,
+            **drops(self.accuracy, self.full_accuracy, float(self.accuracy_at.max())),
+            "mean_decision_step": self.mean_decision_step,
+            "speedup_steps": self.steps / self.mean_decision_step,
+            "accuracy_at": [float(a) for a in self.accuracy_at],
+        }
+
+
+def drops(accuracy: float, full: float, peak: float) -> dict[str, float]:
+    """Accuracy with the cutoff against all T steps, and against the best step: a network may peak before T."""
+    return {
+        "full_accuracy": full,
+        "accuracy": accuracy,
+        "accuracy_drop": full - accuracy,
+        "accuracy_drop_peak": peak - accuracy,
+    }
+
+
+def right_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Accumulated readout (samples, classes, T), labels (samples,) → is the answer right at each step, bool
+    (samples, T). A tie between classes goes to the smaller index, as in :func:`~aoi.cutoff.rule.decide`."""
+    right: np.ndarray = scores.argmax(axis=1) == labels[:, None]
+    return right
+
+
+def accuracy_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Accumulated readout (samples, classes, T), labels (samples,) → accuracy at each step, float64 (T,)."""
+    return right_at(scores, labels).mean(axis=0)
+
+
+def judge(scores: np.ndarray, labels: np.ndarray, decisions: Decisions) -> AnytimeResult:
+    return AnytimeResult(accuracy_at(scores, labels), decisions, labels)

@@ -1,0 +1,64 @@
+"""Rules side by side: what each needs for the same loss of accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aoi.cutoff.rule import Rule, candidates, statistics
+from aoi.evaluation.bootstrap import Bootstrap, interval
+from aoi.evaluation.sweep import AtDrop, Sweep, at_drop, sweep
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A rule over all its thresholds, and its earliest operating point within the allowed drop."""
+
+    rule: Rule  # its own threshold does not matter
+    points: Sweep
+    best: AtDrop
+
+    def summary(self) -> dict[str, Any]:
+        """Plain numbers, ready for JSON; ``interval`` of ``mean_decision_step`` holds the choice of the threshold."""
+        points, best = self.points, self.best
+        return {
+            "rule": self.rule.name,
+            "threshold": best.threshold,
+            "samples": len(points.full_right),
+            "steps": points.steps,
+            "full_accuracy": float(points.full_right.mean()),
+            "accuracy": best.accuracy,
+            "accuracy_drop": best.accuracy_drop,
+            "max_drop": best.max_drop,
+            "mean_decision_step": best.mean_decision_step,
+            "interval": list(interval(best.draws)),
+            "speedup_steps": points.steps / best.mean_decision_step,
+            "points": [
+                dict(zip(("threshold", "mean_decision_step", "accuracy", "front"), point, strict=True))
+                for point in zip(
+                    points.thresholds.tolist(),
+                    points.mean_decision_step.tolist(),
+                    points.accuracy.tolist(),
+                    points.front.tolist(),
+                    strict=True,
+                )
+            ],
+        }
+
+
+def compare_rules(
+    rules: Sequence[Rule], scores: np.ndarray, labels: np.ndarray, max_drop: float
+) -> tuple[Compared, ...]:
+    """Sweeps each rule over its own candidates on the same samples; all draws are paired.
+
+    ``scores``: accumulated readout (samples, classes, T); ``labels``: int (samples,); ``max_drop``: a share.
+    """
+    resamples = Bootstrap(len(labels))
+    compared = []
+    for rule in rules:
+        points = sweep(statistics(rule, scores), candidates(rule, scores.shape[-1]), scores, labels)
+        compared.append(Compared(rule, points, at_drop(points, max_drop, resamples)))
+    return tuple(compared)

@@ -1,0 +1,117 @@
+"""All operating points of a rule, the Pareto front, and steps at equal accuracy drop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aoi.evaluation.anytime import right_at
+from aoi.evaluation.bootstrap import Bootstrap
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What a rule decides at each of M thresholds, most careful first or in any other order."""
+
+    thresholds: np.ndarray  # float64 (M,)
+    step: np.ndarray  # int64 (M, samples), decision steps
+    right: np.ndarray  # bool (M, samples)
+    full_right: np.ndarray  # bool (samples,), full inference
+    steps: int  # T
+
+    @property
+    def mean_decision_step(self) -> np.ndarray:
+        """float64 (M,)."""
+        return self.step.mean(axis=1)
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """float64 (M,)."""
+        return self.right.mean(axis=1)
+
+    @property
+    def accuracy_drop(self) -> np.ndarray:
+        """Against all T steps, float64 (M,)."""
+        return self.full_right.mean() - self.accuracy
+
+    @property
+    def front(self) -> np.ndarray:
+        """bool (M,): on the Pareto front."""
+        return pareto_front(self.mean_decision_step, self.accuracy)
+
+
+def sweep(statistics: np.ndarray, thresholds: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Sweep:
+    """Decides all runs at all thresholds.
+
+    ``statistics`` float64 (samples, T), of a rule as :func:`aoi.cutoff.rule.statistics` gives them: a run stops
+    at the first step where they reach the threshold, otherwise at T. ``scores`` (samples, classes, T), ``labels``
+    (samples,).
+    """
+    right = right_at(scores, labels)
+    best = np.maximum.accumulate(statistics[:, :-1], axis=1)  # the last step stops in any case
+    index = np.stack([(best < threshold).sum(axis=1) for threshold in thresholds])
+    return Sweep(thresholds, index + 1, right[np.arange(len(labels)), index], right[:, -1], right.shape[1])
+
+
+def pareto_front(steps: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+    """bool (M,): no other point has as few steps and as much accuracy, and more of one. Equal points are all in."""
+    order = np.lexsort((-accuracy, steps))
+    best = np.maximum.accumulate(accuracy[order])
+    before = np.concatenate([[-np.inf], best[:-1]])
+    first = np.concatenate([[True], (np.diff(steps[order]) > 0) | (np.diff(accuracy[order]) != 0)])
+    kept = np.zeros(len(order), dtype=bool)
+    inside = accuracy[order] > before
+    # Points equal to the one before them share its fate.
+    kept[order] = inside[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
+    return kept
+
+
+@dataclass(frozen=True, eq=False)
+class AtDrop:
+    """The earliest operating point of a sweep that loses at most ``max_drop``.
+
+    A look-back: the threshold is chosen on the very samples that it is reported on, which flatters every rule, the
+    ones with more freedom more. It compares rules and networks; it is no promise for other recordings, which
+    calibration gives.
+    """
+
+    max_drop: float
+    threshold: float | None  # None: none of the thresholds stays within max_drop; full inference
+    mean_decision_step: float
+    accuracy: float
+    accuracy_drop: float
+    draws: np.ndarray  # float64 (resamples,), mean decision step, the threshold chosen anew in every resample
+
+
+def at_drop(points: Sweep, max_drop: float, bootstrap: Bootstrap | None = None) -> AtDrop:
+    """The fewest mean steps among the thresholds whose drop from full inference is at most ``max_drop``.
+
+    A bootstrap of the same samples for two sweeps makes their draws paired.
+    """
+    bootstrap = bootstrap or Bootstrap(points.step.shape[1])
+    steps, drop = points.mean_decision_step, points.accuracy_drop
+    chosen = _fewest(steps, drop, max_drop)
+    lost = points.full_right.astype(np.int8) - points.right
+    drawn_steps, drawn_lost = np.split(bootstrap.means(np.concatenate([points.step, lost]).T), 2, axis=1)
+    within = np.where(_at_most(drawn_lost, max_drop), drawn_steps, points.steps)
+    full = float(points.full_right.mean())
+    return AtDrop(
+        max_drop,
+        None if chosen is None else float(points.thresholds[chosen]),
+        float(points.steps) if chosen is None else float(steps[chosen]),
+        full if chosen is None else float(points.accuracy[chosen]),
+        0.0 if chosen is None else float(drop[chosen]),
+        within.min(axis=1),
+    )
+
+
+def _fewest(steps: np.ndarray, drop: np.ndarray, max_drop: float) -> int | None:
+    within = np.flatnonzero(_at_most(drop, max_drop))
+    return int(within[steps[within].argmin()]) if len(within) else None
+
+
+def _at_most(drop: np.ndarray, max_drop: float) -> np.ndarray:
+    """``drop <= max_drop`` for shares of samples: 5 of 1000 is at most 0.005 whatever the last bit says."""
+    within: np.ndarray = drop <= max_drop + 1e-9
+    return within

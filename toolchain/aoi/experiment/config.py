@@ -1,0 +1,172 @@
+"""The configuration of an experiment: one YAML file, checked before anything runs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from aoi.errors import ConfigError
+from aoi.events.config import DataConfig
+from aoi.events.encoding import Encoding
+from aoi.experiment.augment import AugmentConfig
+from aoi.experiment.loss import LossConfig
+from aoi.experiment.network import NetworkSpec
+from aoi.experiment.regulariser import RegulariserConfig
+from aoi.experiment.zoo import expand
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class EncodingConfig(_Config):
+    """:class:`~aoi.events.encoding.Encoding` without the sensor, which the data set knows."""
+
+    window_us: int = Field(gt=0)
+    bins: int = Field(gt=0, le=4096)
+    merge_polarities: bool = False
+    downsample: int = Field(1, ge=1, le=64)
+    denoise_us: int | None = Field(None, gt=0)
+
+    def for_sensor(self, sensor_size: tuple[int, int, int]) -> Encoding:
+        return Encoding(sensor_size=sensor_size, **self.model_dump())
+
+
+class TrainingConfig(_Config):
+    epochs: int = Field(gt=0, le=100_000)
+    batch_size: int = Field(32, gt=0, le=65_536)
+    learning_rate: float = Field(5e-3, gt=0, le=10, description="peak of the one-cycle schedule (Adam)")
+    threads: int = Field(1, gt=0, le=256, description="CPU threads; small networks and busy machines do best with one")
+    chunk_steps: int | None = Field(
+        None, gt=0, description="steps computed at a time, for less memory and more time; left out: all at once"
+    )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="weights of the epoch that validates best, or of the last, where the schedule ends: better where "
+        "few recordings validate, for the best of many epochs is then the luckiest",
+    )
+    loss: LossConfig = LossConfig()
+    regulariser: RegulariserConfig = RegulariserConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _sums_do(self) -> TrainingConfig:
+        if self.chunk_steps is not None and self.regulariser.name == "rcs":
+            raise ConfigError(
+                f"training.chunk_steps = {self.chunk_steps}: RCS compares what all neurons did in all steps at once; "
+                "leave out chunk_steps, or take another regulariser"
+            )
+        return self
+
+
+class CutoffConfig(_Config):
+    max_drop: float = Field(0.005, gt=0, lt=1, description="largest accuracy drop wanted from the cutoff")
+
+
+class ExperimentConfig(_Config):
+    """What ``aoi train`` reads; a run folder keeps it with every default filled in."""
+
+    name: str = Field(pattern=r"^\w[\w.-]*$", description="also the name of the run folder")
+    seed: int = Field(0, ge=0, lt=2**31)
+    data: DataConfig = DataConfig()
+    encoding: EncodingConfig
+    network: NetworkSpec
+    training: TrainingConfig
+    cutoff: CutoffConfig = CutoffConfig()
+
+    @model_validator(mode="after")
+    def _one_target_a_layer(self) -> ExperimentConfig:
+        try:
+            self.training.regulariser.targets(len(self.network.layers))
+        except ValueError as error:
+            raise ConfigError(f"training.regulariser.target: {error}") from None
+        return self
+
+
+def explain(error: ValidationError, path: str) -> ConfigError:
+    """What pydantic found, in one line; ``path`` names the file."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("dense", "conv"))
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key '{where}'; check its spelling and indentation"
+    elif not where:  # a check of the whole
+        message = first["msg"].removeprefix("Value error, ")
+    else:
+        value = "" if first["type"] == "missing" else f" = {first['input']!r:.60}"
+        message = f"'{where}'{value}: {first['msg'].lower()}"
+    return ConfigError(f"{path}: {message}{more}")
+
+
+def config_folder() -> Path:
+    """The experiments that come along: in a checkout its configs/, in an installation a copy inside the package."""
+    checkout = Path(__file__).parents[3] / "configs"
+    return checkout if checkout.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def parse_config(tree: Any, path: str) -> ExperimentConfig:
+    """Checks a parsed YAML document; ``path`` names it in errors."""
+    if not isinstance(tree, dict):
+        raise ConfigError(
+            f"{path}: expected keys such as name, encoding, network, training; found {type(tree).__name__}"
+        )
+    if "network" in tree:
+        tree = {**tree, "network": expand(tree["network"])}
+    try:
+        return ExperimentConfig.model_validate(tree)
+    except ValidationError as error:
+        raise explain(error, path) from None
+
+
+def load_config(
+    path: Path,
+    overrides: list[str] | None = None,
+    source: str | None = None,
+    values: Iterable[tuple[str, Any]] = (),
+) -> ExperimentConfig:
+    """Reads a YAML file; ``overrides`` are ``key.key=value``, the value in YAML; ``values`` the same as pairs;
+    ``source`` replaces data.source."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file; the ones that come along are in configs/") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration: {error.strerror}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    for override in overrides or []:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {override}: expected key.key=value, as in --set training.epochs=5")
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError, ValueError):
+            raise ConfigError(f"--set {override}: '{text}' is not a YAML value") from None
+        _put(tree, key.split("."), value, f"--set {override}")
+    for key, value in values:
+        _put(tree, key.split("."), copy.deepcopy(value), key)
+    if source is not None:
+        _put(tree, ["data", "source"], source, "--data")
+    return parse_config(tree, str(path))
+
+
+def _put(tree: Any, keys: list[str], value: Any, where: str) -> None:
+    node = tree
+    *parents, leaf = keys
+    for parent in parents:
+        if isinstance(node, dict):
+            node = node.setdefault(parent, {})
+        elif isinstance(node, list) and parent.isdigit() and int(parent) < len(node):
+            node = node[int(parent)]
+    if not isinstance(node, dict):
+        raise ConfigError(f"{where}: '{'.'.join(parents)}' has no keys below it")
+    node[leaf] = value
+
+
+def dump_config(config: ExperimentConfig) -> str:
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)

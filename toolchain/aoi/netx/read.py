@@ -1,0 +1,431 @@
+"""NetX HDF5 file → NetworkDescription, believing nothing that it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import prod
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from pydantic import ValidationError
+
+from aoi.errors import NetXError
+from aoi.netx.description import (
+    BIAS_MAX,
+    BIAS_MIN,
+    DECAY_UNITY,
+    MAX_DELAY,
+    THRESHOLD_MAX,
+    VALUE_MAX,
+    VALUE_MIN,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    Conv,
+    Cuba,
+    Delta,
+    Dense,
+    Input,
+    Layer,
+    NetworkDescription,
+    Neuron,
+    Sigma,
+    SigmaDelta,
+)
+from aoi.netx.fields import Fields
+from aoi.netx.metadata import SCHEMA_VERSION, Metadata
+from aoi.netx.probe import survives
+from aoi.netx.weights import effective_weights, weight_shift
+
+MAX_LAYERS = 256
+MAX_NEURONS = 1 << 24  # of one layer
+MAX_KERNEL = 127  # Lava keeps kernel size, stride, padding, dilation and groups in 8 bits signed
+_KINDS = ("input", "conv", "dense", "dense_rec", "flatten", "pool", "average")
+_NEURONS = ("CUBA", "LOIHI", "SDNN")
+_INTEGRATOR = Cuba(threshold=1 << 17, current_decay=0, voltage_decay=DECAY_UNITY)  # what Lava takes without a neuron
+_NEVER_FIRES = (1 << 17, (1 << 18) - 1)  # thresholds above 17 bits that mean: read the voltage
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFile:
+    """What a network file holds."""
+
+    path: Path
+    description: NetworkDescription
+    metadata: Metadata | None = None
+    trained_on: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    """uint64 fingerprints of the recordings that training and validation saw; empty when not recorded."""
+    skip_layers: int = 0
+    """What to give stock ``hdf5.Network(skip_layers=…)`` so that it takes what the description does: 1 if an input
+    block of CUBA neurons was left out, which can only be driven through its bias; spikes go to the block behind it."""
+
+
+def read_network(
+    path: str | PathLike[str], *, input_shape: tuple[int, ...] | None = None, input_block: bool = False
+) -> NetworkFile:
+    """Reads and checks a NetX file of anybody's, with or without the group ``/aoi``.
+
+    Everything that ``hdf5.Network`` loads, but for resonate-and-fire neurons; besides it "pool" and "average", which
+    only the engine executes. What ``hdf5.Network`` silently clamps or passes over is refused. Weights are those that
+    Lava executes (``effective_weights``).
+
+    Args:
+        path: the file.
+        input_shape: (C, H, W) of the spikes fed in, for a file that begins with a convolution and has no input layer.
+        input_block: keep an input block of CUBA neurons as :class:`Input`, so that the network takes values; by
+            default it is left out and spikes are fed to the block behind it. A sigma-delta network keeps its own.
+
+    Raises:
+        NetXError: whatever is wrong with the file, naming layer, field, value and limit.
+    """
+    path = Path(path)
+    with _guard(path):
+        if not survives(lambda: _read(path, input_shape, input_block)):
+            raise NetXError(f"{path}: damaged network file (HDF5 cannot cope with it)")
+        return _read(path, input_shape, input_block)
+
+
+def check_metadata(description: NetworkDescription, metadata: Metadata, name: str) -> None:
+    """Raises NetXError where the group ``/aoi`` and the network do not go together."""
+    if metadata.classes and len(metadata.classes) != description.outputs:
+        raise NetXError(f"{name}: {len(metadata.classes)} class names for {description.outputs} output neurons")
+    if metadata.readout == "spikes" and not description.fires:
+        raise NetXError(f"{name}: readout 'spikes', but the output neurons never fire; it has to say 'voltage'")
+    shape = metadata.encoding.shape[:3] if metadata.encoding else None
+    if shape and prod(shape) != prod(description.input_shape):
+        raise NetXError(f"{name}: encoding yields {shape}, the network takes {description.input_shape}")
+
+
+def _read(path: Path, input_shape: tuple[int, ...] | None, input_block: bool) -> NetworkFile:
+    with h5py.File(path, "r") as file:
+        root = Fields(file, str(path))
+        metadata, trained_on = _read_aoi(root) if "aoi" in root else (None, np.empty(0, np.uint64))
+        if input_shape is None and metadata is not None and metadata.encoding is not None:
+            input_shape = metadata.encoding.shape[:3]
+        description, skip_layers = _read_layers(root.child("layer"), input_shape, input_block)
+        if metadata is not None:
+            check_metadata(description, metadata, str(path))
+    return NetworkFile(path, description, metadata, trained_on, skip_layers)
+
+
+@contextmanager
+def _guard(path: Path) -> Iterator[None]:
+    """Whatever h5py makes of a damaged file leaves as one NetXError."""
+    try:
+        if not path.exists():
+            raise NetXError(f"{path}: no such file")
+        if not path.is_file() or not h5py.is_hdf5(path):
+            raise NetXError(f"{path}: not an HDF5 file; a network file is written by `aoi export` or lava-dl")
+        yield
+    except NetXError:
+        raise
+    except Exception as error:  # h5py lets every kind through, from OSError to OverflowError
+        reason = (str(error).splitlines() or [""])[0]
+        raise NetXError(f"{path}: damaged network file ({type(error).__name__}: {reason[:200]})") from error
+
+
+def _read_aoi(root: Fields) -> tuple[Metadata, np.ndarray]:
+    group = root.child("aoi", f"{root.place}: /aoi")
+    text = group.text("metadata")
+    try:
+        loaded: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        raise group.fail("metadata is not JSON") from None
+    if not isinstance(loaded, dict):
+        raise group.fail("metadata is not a JSON object")
+    if loaded.get("schema_version") != SCHEMA_VERSION:
+        version = loaded.get("schema_version")
+        raise group.fail(
+            f"schema_version is {version!r}, this program reads {SCHEMA_VERSION}; use the one that wrote it"
+        )
+    try:
+        metadata = Metadata.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise group.fail(f"metadata: {where}: {first['msg']}") from None
+    trained_on = group.fingerprints("trained_on") if "trained_on" in group else np.empty(0, np.uint64)
+    return metadata, trained_on
+
+
+@dataclass
+class _Flow:
+    """What the next layer is fed."""
+
+    shape: tuple[int, ...] | None  # (C, H, W), (n,), or not known yet
+    flat: bool = False  # a flatten layer went before
+
+
+def _read_layers(
+    group: Fields, input_shape: tuple[int, ...] | None, input_block: bool
+) -> tuple[NetworkDescription, int]:
+    count = len(group.group)
+    if not 0 < count <= MAX_LAYERS:
+        raise group.fail(f"the group layer holds {count} layers; 1 to {MAX_LAYERS} are read")
+    flow = _Flow(input_shape)
+    layers: list[Layer] = []
+    skip_layers = 0
+    average = None
+    for index in range(count):
+        if str(index) not in group:
+            raise group.fail(f"layer {index} is missing; {count} layers have to be named 0 to {count - 1}")
+        layer = group.child(str(index), f"{group.place}: layer {index}")
+        kind = layer.text("type")
+        if kind not in _KINDS:
+            raise layer.fail(f"type {kind[:20]!r} is not supported; supported are {', '.join(_KINDS)}")
+        layer = layer.at(f"{layer.place} ({kind})")
+        if kind == "input":
+            if index:
+                raise layer.fail("an input layer can only come first")
+            flow.shape = input_shape = _read_shape(layer, input_shape)
+            if "neuron" in layer:
+                block = _read_input(layer, flow.shape)
+                if input_block or isinstance(block.neuron, Delta):
+                    layers.append(block)
+                else:
+                    skip_layers = 1
+        elif kind == "flatten":
+            flow.flat = True
+        elif kind == "average":
+            if index != count - 1:
+                raise layer.fail(f"an average layer can only come last, this is layer {index} of {count}")
+            average = _read_average(layer, flow)
+        else:
+            if kind in ("dense", "dense_rec"):
+                layers.append(_read_dense(layer, str(index), flow, bool(layers), kind == "dense_rec"))
+            elif kind == "pool":
+                layers.append(_read_pool(layer, str(index), flow))
+            else:
+                layers.append(_read_conv(layer, str(index), flow))
+            if len(layers) == 1:
+                input_shape = flow.shape
+            flow = _Flow(layers[-1].shape)
+    if all(isinstance(layer, Input) for layer in layers) or input_shape is None:
+        raise group.fail("no layer with weights (conv, dense or pool)")
+    return NetworkDescription(input_shape, tuple(layers), average), skip_layers
+
+
+def _read_input(layer: Fields, shape: tuple[int, ...]) -> Input:
+    neuron = _read_neuron(layer, prod(shape[:1]), role="input")
+    assert isinstance(neuron, (Cuba, Delta))
+    scale = layer.integer("weight", VALUE_MIN, VALUE_MAX) if "weight" in layer else 64
+    offset = layer.integer("bias", VALUE_MIN, VALUE_MAX) if "bias" in layer else 0
+    return Input("0", shape, neuron, scale, offset)
+
+
+def _read_average(layer: Fields, flow: _Flow) -> int:
+    """Number of groups, each of one run of the neurons before it."""
+    groups = prod(_read_shape(layer, None))
+    neurons = prod(flow.shape or (0,))
+    if not neurons or neurons % groups:
+        raise layer.fail(f"shape: {groups} groups do not divide the {neurons} neurons of the layer before it")
+    return groups
+
+
+def _read_shape(layer: Fields, expected: tuple[int, ...] | None) -> tuple[int, ...]:
+    shape = tuple(layer.integers("shape", 1, MAX_NEURONS).ravel().tolist())
+    if len(shape) not in (1, 3) or prod(shape) > MAX_NEURONS:
+        raise layer.fail(f"shape {shape} is neither (n,) nor (C, H, W), or above {MAX_NEURONS} neurons")
+    if expected is not None and prod(expected) != prod(shape):
+        raise layer.fail(f"shape {shape} does not agree with the input shape {expected} asked for")
+    return shape
+
+
+def _read_neuron(layer: Fields, channels: int, role: str = "hidden") -> Neuron:
+    """``channels``: how many values a parameter may have that is not one for all; ``role``: "input" or "hidden"."""
+    neuron = layer.child("neuron", f"{layer.place}, neuron")
+    kind = neuron.text("type")
+    if kind not in _NEURONS:
+        raise neuron.fail(f"type {kind[:20]!r} is not supported; supported are {', '.join(_NEURONS)}")
+    if "messageBits" in neuron:
+        bits = neuron.integer("messageBits", 0, 32)
+        if bits or kind == "SDNN":
+            raise neuron.fail(
+                f"messageBits: {bits} for graded spikes is nothing that lava-dl can load (it takes the field for a "
+                "group); leave it out: SDNN neurons send graded messages without it, others spikes"
+            )
+    if "gradedSpike" in neuron and neuron.integer("gradedSpike", 0, 32):
+        raise neuron.fail("gradedSpike asks for graded spikes, which Lava's CUBA neurons do not send; leave it out")
+    if kind == "SDNN":
+        return _read_sigma_delta(neuron, role)
+    threshold = _per_channel(neuron, "vThMant", channels, _NEVER_FIRES[1])
+    wrong = (np.asarray(threshold) > THRESHOLD_MAX) & (np.asarray(threshold) < _NEVER_FIRES[0])
+    if wrong.any():
+        raise neuron.fail(f"vThMant: {np.asarray(threshold)[wrong].ravel()[0]} is out of 0..{THRESHOLD_MAX}")
+    return Cuba(
+        threshold,
+        _per_channel(neuron, "iDecay", channels, DECAY_UNITY),
+        _per_channel(neuron, "vDecay", channels, DECAY_UNITY),
+    )
+
+
+def _read_sigma_delta(neuron: Fields, role: str) -> Neuron:
+    """As ``hdf5.Network.get_neuron_params``; its exponents are not in the file."""
+    if "activation" in neuron and (activation := neuron.text("activation")) != "relu":
+        raise neuron.fail(f"activation: {activation[:20]!r} is not supported, Lava computes relu whatever it says")
+    if "sigma_output" in neuron and role != "input":
+        neuron.integer("sigma_output", 1, 1)  # Lava asks only whether the field is there
+        return Sigma()
+    threshold = neuron.integer("vThMant", 0, VALUE_MAX)
+    return Delta(threshold) if role == "input" else SigmaDelta(threshold)
+
+
+def _per_channel(neuron: Fields, key: str, channels: int, high: int) -> int | np.ndarray:
+    """One number, or int32 (channels,) as SLAYER writes with ``shared_param=False`` (dense: one a neuron)."""
+    values = neuron.integers(key, 0, high)
+    if values.size == 1:
+        return int(values.reshape(()))
+    if values.shape != (channels,):
+        raise neuron.fail(f"{key} has shape {values.shape}; it takes one value, or one a channel, ({channels},)")
+    return values
+
+
+def _read_bias(layer: Fields, channels: int, spread: bool, neuron: Neuron) -> np.ndarray | None:
+    """int32 (channels,), None if all are 0; ``spread``: one value may stand for all."""
+    if "bias" not in layer:
+        return None
+    if isinstance(neuron, Sigma):
+        raise layer.fail("bias: a sigma output takes none (hdf5.Network raises TypeError); leave it out")
+    low, high = (BIAS_MIN, BIAS_MAX) if isinstance(neuron, Cuba) else (VALUE_MIN, VALUE_MAX)
+    bias = layer.integers("bias", low, high)
+    if bias.shape != (channels,) and not (spread and bias.size == 1):
+        raise layer.fail(f"bias has shape {bias.shape}; it takes one value a channel, ({channels},)")
+    return np.broadcast_to(bias.ravel(), (channels,)).copy() if bias.any() else None
+
+
+def _read_dense(layer: Fields, name: str, flow: _Flow, hidden: bool, recurrent: bool) -> Dense:
+    if flow.shape and len(flow.shape) == 3 and hidden and not flow.flat:
+        raise layer.fail(f"is fed maps of shape {flow.shape}; put a flatten layer between")
+    if flow.shape and len(flow.shape) == 1 and hidden and flow.flat:
+        raise layer.fail("has a flatten layer before it, but is fed no maps; leave the flatten layer out")
+    units = prod(layer.integers("shape", 1, MAX_NEURONS).ravel().tolist())
+    weight = _read_matrix(layer, "weight", units)
+    if flow.shape is None:
+        flow.shape = (weight.shape[1],)
+    if weight.shape[1] != prod(flow.shape):
+        raise layer.fail(f"weight takes {weight.shape[1]} inputs, the layer before it gives {prod(flow.shape)}")
+    weight_rec = _read_matrix(layer, "weight_rec", units) if recurrent else None
+    if weight_rec is not None and weight_rec.shape != (units, units):
+        raise layer.fail(f"weight_rec has shape {weight_rec.shape}; it takes {(units, units)}")
+    try:
+        held, held_rec = effective_weights(weight, weight_rec)
+        exact = np.array_equal(held, weight)
+        if held_rec is not None and weight_rec is not None:
+            exact &= np.array_equal(held_rec, weight_rec)
+        file_shift = None if exact else weight_shift(weight, weight_rec)
+    except NetXError as error:
+        raise layer.fail(str(error)) from None
+    delay = _read_delay(layer, weight.shape)
+    if delay is not None and recurrent:
+        raise layer.fail("delay in a recurrent layer: Lava drops the weights' exponent there; leave the delay out")
+    neuron = _read_neuron(layer, units) if "neuron" in layer else _INTEGRATOR
+    return Dense(name, held, neuron, _read_bias(layer, units, True, neuron), delay, held_rec, file_shift)
+
+
+def _read_matrix(layer: Fields, key: str, units: int) -> np.ndarray:
+    """int32 (units, inputs)."""
+    if layer.holds_group(key):
+        raise layer.fail(f"{key} is complex (resonate-and-fire), which is not supported; use CUBA neurons")
+    weight = layer.integers(key, WEIGHT_MIN, WEIGHT_MAX)
+    if weight.ndim == 1 and weight.size % units == 0:
+        weight = weight.reshape(units, -1)
+    if weight.ndim != 2 or weight.shape[0] != units:
+        raise layer.fail(f"{key} has shape {weight.shape}; it takes ({units}, inputs)")
+    return weight
+
+
+def _read_delay(layer: Fields, weight_shape: tuple[int, ...]) -> np.ndarray | None:
+    """int32 (out, 1), (1, in) or (out, in) as ``hdf5.Network`` spreads it; None if all are 0."""
+    if "delay" not in layer:
+        return None
+    delay = layer.integers("delay", 0, MAX_DELAY)
+    outputs, inputs = weight_shape
+    if delay.ndim == 0:
+        delay = np.full((outputs, 1), delay, np.int32)
+    elif delay.shape == (outputs,):
+        delay = delay.reshape(-1, 1)
+    elif delay.shape == (inputs,):
+        delay = delay.reshape(1, -1)
+    elif delay.shape != weight_shape:
+        raise layer.fail(f"delay has shape {delay.shape}; it takes ({outputs},), ({inputs},) or {weight_shape}")
+    return delay if delay.any() else None
+
+
+def _read_conv(layer: Fields, name: str, flow: _Flow) -> Conv:
+    channels, height, width = _maps(layer, flow)
+    weight = _read_kernels(layer)
+    groups = layer.integer("groups", 1, MAX_KERNEL)
+    if weight.shape[0] % groups or weight.shape[1] * groups != channels:
+        raise layer.fail(
+            f"weight has shape {weight.shape} in {groups} groups; it takes (C_out, {channels} / groups, kH, kW)"
+        )
+    return _convolution(layer, name, (channels, height, width), weight, groups)
+
+
+def _read_pool(layer: Fields, name: str, flow: _Flow) -> Conv:
+    """SLAYER's ``synapse.Pool``: one kernel for all channels, each of which it sums for itself."""
+    channels, height, width = _maps(layer, flow)
+    weight = _read_kernels(layer)
+    if weight.shape[:2] != (1, 1):
+        raise layer.fail(f"weight has shape {weight.shape}; a pool layer takes (1, 1, kH, kW)")
+    weight = np.broadcast_to(weight, (channels, *weight.shape[1:])).copy()
+    return _convolution(layer, name, (channels, height, width), weight, channels, kind="pool")
+
+
+def _maps(layer: Fields, flow: _Flow) -> tuple[int, int, int]:
+    if flow.shape is None:
+        raise layer.fail("the file has no input layer that gives the shape; add one, or give --input-shape C,H,W")
+    if len(flow.shape) != 3 or flow.flat:
+        raise layer.fail(f"a convolution takes maps (C, H, W), it is fed {flow.shape}{' flattened' * flow.flat}")
+    return flow.shape[0], flow.shape[1], flow.shape[2]
+
+
+def _read_kernels(layer: Fields) -> np.ndarray:
+    """int32 (C_out, C_in / groups, kH, kW)."""
+    if "delay" in layer and layer.integers("delay", 0, MAX_DELAY).any():
+        raise layer.fail("delay in a convolution is ignored by Lava; leave it out")
+    if layer.holds_group("weight"):
+        raise layer.fail("weight is complex (resonate-and-fire), which is not supported; use CUBA neurons")
+    weight = layer.integers("weight", WEIGHT_MIN, WEIGHT_MAX)
+    if weight.ndim == 5 and weight.shape[4] == 1:  # SLAYER's kernels have a time axis
+        weight = weight[..., 0]
+    if weight.ndim != 4:
+        raise layer.fail(f"weight has shape {weight.shape}; it takes (C_out, C_in / groups, kH, kW)")
+    if max(weight.shape[2:]) > MAX_KERNEL:
+        raise layer.fail(f"weight: kernel {weight.shape[2:]} is above {MAX_KERNEL}, the largest that Lava holds")
+    return weight
+
+
+def _convolution(
+    layer: Fields, name: str, maps: tuple[int, int, int], weight: np.ndarray, groups: int, kind: str = "conv"
+) -> Conv:
+    neuron = _read_neuron(layer, weight.shape[0])
+    conv = Conv(
+        name=name,
+        input_shape=maps,
+        weight=weight,
+        neuron=neuron,
+        stride=_read_pair(layer, "stride", 1),
+        padding=_read_pair(layer, "padding", 0),
+        dilation=_read_pair(layer, "dilation", 1),
+        groups=groups,
+        bias=_read_bias(layer, weight.shape[0], False, neuron),
+        kind=kind,
+    )
+    shape = _read_shape(layer, None)
+    if shape != conv.shape:
+        raise layer.fail(f"shape says {shape}, kernel, stride, padding and dilation give {conv.shape}")
+    return conv
+
+
+def _read_pair(layer: Fields, key: str, low: int) -> tuple[int, int]:
+    """(vertical, horizontal) from one number or two."""
+    values = layer.integers(key, low, MAX_KERNEL).ravel().tolist()
+    if len(values) > 2:
+        raise layer.fail(f"{key} takes one number or two, it has {len(values)}")
+    return values[0], values[-1]

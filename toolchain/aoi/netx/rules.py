@@ -1,0 +1,264 @@
+"""What a network must keep to so that SLAYER, Lava and the chip compute the same: one small function a rule.
+
+Export refuses what breaks a rule; inspection lists it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from aoi.errors import NetXError
+from aoi.netx.description import (
+    DECAY_UNITY,
+    MAX_DELAY,
+    STATE_LIMIT,
+    STATE_SHIFT,
+    VALUE_MAX,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    Conv,
+    Cuba,
+    Dense,
+    Input,
+    Layer,
+    NetworkDescription,
+    Sigma,
+)
+from aoi.netx.weights import effective_weights
+
+EXACT_THRESHOLD = 64 << STATE_SHIFT  # from here on SLAYER fires at v == threshold, Lava only above it
+_KERNEL_MAX = 127
+
+Rule = Callable[[Layer], "str | None"]  # what breaks the rule, or None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A broken rule."""
+
+    rule: str
+    layer: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"layer {self.layer}: {self.text} [{self.rule}]"
+
+
+def _matrices(layer: Layer) -> Iterator[tuple[str, np.ndarray]]:
+    if not isinstance(layer, Input):
+        yield "weight", layer.weight
+    if isinstance(layer, Dense) and layer.weight_rec is not None:
+        yield "weight_rec", layer.weight_rec
+
+
+def weight_range(layer: Layer) -> str | None:
+    """8 bits signed in even steps; NetX clips what lies beyond."""
+    for name, weight in _matrices(layer):
+        wrong = ~((weight >= WEIGHT_MIN) & (weight <= WEIGHT_MAX))
+        if wrong.any():
+            return f"{name} {weight[wrong][0]} is out of {WEIGHT_MIN}..{WEIGHT_MAX}; quantise to 8 bits"
+    return None
+
+
+def weight_even(layer: Layer) -> str | None:
+    """SLAYER's 8-bit quantisation yields even weights, and the chip's synapse holds no others."""
+    for name, weight in _matrices(layer):
+        wrong = weight % 2 != 0
+        if wrong.any():
+            return f"{name} {weight[wrong][0]} is not an even number; quantise to 8 bits"
+    return None
+
+
+def weight_exact(layer: Layer) -> str | None:
+    """Lava's synapse has to hold a dense layer's weights as they are; an all-zero layer cannot be loaded at all."""
+    if not isinstance(layer, Dense) or weight_range(layer) or weight_even(layer):
+        return None
+    weight = np.asarray(layer.weight).astype(np.int32)
+    rec = None if layer.weight_rec is None else np.asarray(layer.weight_rec).astype(np.int32)
+    try:
+        executed = effective_weights(weight, rec)
+    except NetXError as error:
+        return str(error)
+    for given, held in zip((weight, rec), executed, strict=True):
+        if given is not None and held is not None and (given != held).any():
+            wrong = given != held
+            return f"weight {given[wrong][0]} becomes {held[wrong][0]} in Lava; give the layer a weight above 0"
+    return None
+
+
+def decay_range(layer: Layer) -> str | None:
+    """12 bits."""
+    neuron = layer.neuron
+    if not isinstance(neuron, Cuba):
+        return None
+    for name, value in (("current_decay", neuron.current_decay), ("voltage_decay", neuron.voltage_decay)):
+        values = np.ravel(value)
+        wrong = ~((values >= 0) & (values <= DECAY_UNITY))
+        if wrong.any():
+            return f"{name} {values[wrong][0]} is out of 0..{DECAY_UNITY}"
+    return None
+
+
+def threshold_exact(layer: Layer) -> str | None:
+    """From 64 on (in SLAYER's units) SLAYER's CUBA neurons fire at ``v == threshold``, Lava's do not; a sigma-delta
+    neuron's threshold shifted up by 12 bits has to stay in 32."""
+    if isinstance(layer.neuron, Sigma):
+        return None
+    thresholds = np.ravel(layer.neuron.threshold)
+    exact = EXACT_THRESHOLD - 1 if isinstance(layer.neuron, Cuba) else VALUE_MAX
+    wrong = (thresholds < 0) | ((thresholds > exact) & layer.neuron.fires)
+    if wrong.any():
+        hint = " (below 64 in SLAYER's units)" if isinstance(layer.neuron, Cuba) else ""
+        return f"threshold {thresholds[wrong][0]} is out of 0..{exact}{hint}; scale it down"
+    return None
+
+
+def parameter_shape(layer: Layer) -> str | None:
+    """Each parameter of CUBA neurons is one value or one a channel."""
+    neuron = layer.neuron
+    if not isinstance(neuron, Cuba):
+        return None
+    for name in ("threshold", "current_decay", "voltage_decay"):
+        shape = np.shape(getattr(neuron, name))
+        if shape not in ((), layer.shape[:1]):
+            return f"{name} has shape {shape}; it takes one value, or one a channel, {layer.shape[:1]}"
+    return None
+
+
+def loaded_by_lava(layer: Layer) -> str | None:
+    """``hdf5.Network`` raises NotImplementedError at a pool layer."""
+    if layer.kind == "pool":
+        return "Lava loads no pool layers; use a strided convolution"
+    return None
+
+
+def delay_range(layer: Layer) -> str | None:
+    """6 bits; 63 is not available to NetX."""
+    if isinstance(layer, Dense) and layer.delay is not None:
+        wrong = ~((layer.delay >= 0) & (layer.delay <= MAX_DELAY))
+        if wrong.any():
+            return f"delay {layer.delay[wrong][0]} is out of 0..{MAX_DELAY}; clamp it"
+    return None
+
+
+def recurrent_delay(layer: Layer) -> str | None:
+    """Lava drops the weights' exponent in a recurrent layer with delays."""
+    if isinstance(layer, Dense) and layer.delay is not None and layer.weight_rec is not None:
+        return "delays in a recurrent layer are not executed exactly by Lava; leave the delays out"
+    return None
+
+
+def bias_without_delay(layer: Layer) -> str | None:
+    """SLAYER delays the bias too, Lava does not."""
+    if isinstance(layer, Dense) and layer.bias is not None and layer.delay is not None:
+        return "bias and delay together differ between SLAYER and Lava; leave one out"
+    return None
+
+
+def no_bias(layer: Layer) -> str | None:
+    """Lava applies a bias one step earlier than SLAYER."""
+    if layer.bias is not None and np.any(layer.bias):
+        worst = layer.bias.flat[np.abs(layer.bias).argmax()]
+        return f"bias {worst}: Lava applies it one step earlier than SLAYER; train without bias"
+    return None
+
+
+def kernel_range(layer: Layer) -> str | None:
+    """Lava keeps a convolution's parameters in 8 bits signed."""
+    if isinstance(layer, Conv) and layer.kind != "pool":
+        values = (*layer.weight.shape[2:], *layer.stride, *layer.padding, *layer.dilation, layer.groups)
+        if max(values) > _KERNEL_MAX:
+            return f"kernel, stride, padding, dilation or groups {max(values)} is above {_KERNEL_MAX}"
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    weight_range,
+    weight_even,
+    weight_exact,
+    decay_range,
+    threshold_exact,
+    parameter_shape,
+    loaded_by_lava,
+    delay_range,
+    recurrent_delay,
+    bias_without_delay,
+    no_bias,
+    kernel_range,
+)
+
+
+def failures(description: NetworkDescription, *, waive: Collection[str] = ()) -> list[Failure]:
+    """All broken rules but those named in ``waive``, first layer first."""
+    rules = [rule for rule in RULES if rule.__name__ not in waive]
+    found = ((layer, rule, rule(layer)) for layer in description.layers for rule in rules)
+    average = [Failure("loaded_by_lava", "average", "Lava loads no average layer; read the neurons one by one")]
+    return [
+        *chain_failures(description),
+        *(average if description.average is not None and "loaded_by_lava" not in waive else ()),
+        *(Failure(rule.__name__, layer.name, text) for layer, rule, text in found if text),
+    ]
+
+
+def chain_failures(description: NetworkDescription) -> list[Failure]:
+    """Each layer has to take what the one before it gives; a convolution cannot follow a dense layer."""
+    shape = description.input_shape
+    found = []
+    for index, layer in enumerate(description.layers):
+        if isinstance(layer, Input) and index:
+            found.append(Failure("chain", layer.name, f"takes values, but is layer {index}; it can only come first"))
+        takes = (layer.weight.shape[1],) if isinstance(layer, Dense) else _takes(layer)
+        if takes != ((prod(shape),) if isinstance(layer, Dense) else shape):
+            found.append(Failure("chain", layer.name, f"takes {takes}, is fed {shape}"))
+        shape = layer.shape
+        if min(shape) < 1:
+            found.append(Failure("chain", layer.name, f"gives maps of shape {shape}; make kernel or stride smaller"))
+    if not any(not isinstance(layer, Input) for layer in description.layers):
+        found.append(Failure("chain", "-", "the network has no layers"))
+    elif description.average is not None and (description.average < 1 or prod(shape) % description.average):
+        text = f"{description.average} groups do not divide the {prod(shape)} neurons of the last layer"
+        found.append(Failure("chain", "average", text))
+    return found
+
+
+def _takes(layer: Input | Conv) -> tuple[int, ...]:
+    return layer.shape if isinstance(layer, Input) else layer.input_shape
+
+
+def worst_case_current(layer: Layer, steps: int = 1024) -> int:
+    """Bound on |u| of CUBA neurons after ``steps`` steps in which the worst inputs all spike, in state units.
+
+    At 2**23 and above Lava wraps u and SLAYER does not: a warning, since real input is sparse. 0 for an input block,
+    which nothing reaches.
+    """
+    per_neuron = sum(
+        max(
+            np.maximum(sign * weight.astype(np.int64), 0).reshape(len(weight), -1).sum(axis=1).max() for sign in (1, -1)
+        )
+        for _, weight in _matrices(layer)
+    )
+    slowest = int(np.min(layer.neuron.current_decay)) if isinstance(layer.neuron, Cuba) else 0
+    remembered = min(steps, -(-DECAY_UNITY // max(slowest, 1)))
+    return (int(per_neuron) << STATE_SHIFT) * remembered
+
+
+def overflow_warnings(description: NetworkDescription, steps: int = 1024) -> list[str]:
+    """One line for each layer whose current may leave 24 bits if all its worst inputs spike at once.
+
+    Layers of sigma-delta neurons, and those that are fed their messages, have no such bound and are left out.
+    """
+    graded = [False, *(layer.neuron.graded for layer in description.layers)]
+    bounds = (
+        (layer.name, worst_case_current(layer, steps))
+        for layer, messages in zip(description.layers, graded, strict=False)
+        if isinstance(layer.neuron, Cuba) and not messages
+    )
+    return [
+        f"layer {name}: current may reach {bound} if all inputs spike at once; it wraps at {STATE_LIMIT}"
+        for name, bound in bounds
+        if bound >= STATE_LIMIT
+    ]

@@ -1,0 +1,166 @@
+"""NetworkDescription → NetX HDF5 file that stock ``hdf5.Network`` loads, plus the group ``/aoi``.
+
+Order of the layers in the file: if spikes of shape (C, H, W) are fed in, an ``input`` layer without neuron that gives
+the shape; a ``flatten`` layer before the dense layer that takes maps; ``average`` last; fields and types as in SLAYER's
+own ``export_hdf5``. Lava takes the input of a convolution as (W, H, C), that of a first dense layer as (C * H * W,).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from aoi.errors import NetXError
+from aoi.files import atomic_path
+from aoi.netx.description import Conv, Cuba, Input, Layer, NetworkDescription, Neuron, Sigma
+from aoi.netx.metadata import Metadata
+from aoi.netx.read import check_metadata
+from aoi.netx.rules import failures
+
+
+def write_network(
+    path: str | PathLike[str],
+    description: NetworkDescription,
+    metadata: Metadata | None = None,
+    trained_on: np.ndarray | None = None,
+    *,
+    allow_bias: bool = False,
+) -> None:
+    """Writes a network file, whole or not at all.
+
+    ``trained_on``: uint64 fingerprints (n,) of the recordings that training and validation saw.
+    Raises NetXError, naming rule, layer and value, for what Lava would not execute as SLAYER does; ``allow_bias``
+    lets biases pass, which Lava applies one step earlier than SLAYER.
+    """
+    path = Path(path)
+    found = failures(description, waive=("no_bias",) if allow_bias else ())
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise NetXError(f"{path}: not written: {found[0]}{more}")
+    if metadata is not None:
+        check_metadata(description, metadata, str(path))
+    with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        _write_blocks(file, description)
+        if metadata is not None:
+            _write_metadata(file, metadata)
+            if trained_on is not None:
+                file["aoi/trained_on"] = np.asarray(trained_on, np.uint64).ravel()
+
+
+def update_metadata(path: str | PathLike[str], metadata: Metadata) -> None:
+    """Gives the file new metadata in one atomic step; the rest of it stays as it is."""
+    path = Path(path)
+    with _replacing(path) as temporary:
+        shutil.copyfile(path, temporary)
+        with h5py.File(temporary, "r+") as file:
+            _write_metadata(file, metadata)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """As ``atomic_path``; what h5py refuses leaves as a NetXError."""
+    try:
+        with atomic_path(path) as temporary:
+            yield temporary
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise NetXError(f"{path}: cannot be written ({(str(error).splitlines() or [''])[0]})") from error
+
+
+def _write_blocks(file: Any, description: NetworkDescription) -> None:
+    for index, (kind, content) in enumerate(_blocks(description)):
+        group = file.create_group(f"layer/{index}")
+        group.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
+        if isinstance(content, tuple):
+            group["shape"] = np.array(content)
+        elif content is not None:
+            _write_layer(group, content)
+
+
+def _blocks(description: NetworkDescription) -> Iterator[tuple[str, Layer | tuple[int, ...] | None]]:
+    """(type, layer) of each layer of the file; of those without neurons the shape alone, None where nobody asks."""
+    shape = description.input_shape
+    if len(shape) > 1 and not description.takes_values:
+        yield "input", shape
+    for layer in description.layers:
+        if isinstance(layer, (Input, Conv)):
+            yield layer.kind, layer
+        else:
+            if len(shape) > 1:
+                yield "flatten", None
+            yield "dense" if layer.weight_rec is None else "dense_rec", layer
+        shape = layer.shape
+    if description.average is not None:
+        yield "average", (description.average, 1, 1)
+
+
+def _write_layer(group: Any, layer: Layer) -> None:
+    """Shapes are (C, H, W), (n, 1, 1) for a dense layer; weights float32, delays float32 and biases int."""
+    if isinstance(layer, Input):
+        group["shape"] = np.array(layer.shape)
+        group["weight"], group["bias"] = layer.scale, layer.offset
+        _write_neuron(group.create_group("neuron"), layer.neuron)
+        return
+    group["shape"] = np.array(layer.shape if isinstance(layer, Conv) else (*layer.shape, 1, 1))
+    _write_synapses(group, "weight", layer.weight[:1] if layer.kind == "pool" else layer.weight)
+    if isinstance(layer, Conv):
+        group["inChannels"], group["outChannels"] = layer.input_shape[0], layer.weight.shape[0]
+        group["kernelSize"] = np.array(layer.weight.shape[2:])
+        for key in ("stride", "padding", "dilation"):
+            group[key] = np.array(getattr(layer, key))
+        group["groups"] = layer.groups
+    else:
+        group["outFeatures"], group["inFeatures"] = layer.weight.shape
+        if layer.weight_rec is not None:
+            _write_synapses(group, "weight_rec", layer.weight_rec)
+        if layer.delay is not None:
+            group["delay"] = _spread_delay(layer.delay, layer.weight.shape)
+    if layer.bias is not None:
+        group["bias"] = np.asarray(layer.bias, np.int32)
+    _write_neuron(group.create_group("neuron"), layer.neuron)
+
+
+def _write_synapses(group: Any, key: str, weight: np.ndarray) -> None:
+    """Quantised weights repeat a few values: deflated by HDF5 itself they take a fifth of the room, and any reader
+    inflates them without being told."""
+    group.create_dataset(key, data=weight.astype(np.float32), compression="gzip", shuffle=True)
+
+
+def _spread_delay(delay: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(out,) or (in,) where all synapses of an output or of an input have one delay, else (out, in); float32.
+
+    Where ``out == in``, Lava takes a list for one of outputs.
+    """
+    full = np.broadcast_to(delay, shape).astype(np.float32)
+    if (full == full[:, :1]).all():
+        return full[:, 0]
+    return full[0] if (full == full[:1]).all() and shape[0] != shape[1] else full
+
+
+def _write_neuron(group: Any, neuron: Neuron) -> None:
+    # Texts of fixed length: HDF5 reads the other kind from a heap, which a flipped bit breaks.
+    if isinstance(neuron, Cuba):
+        group["type"] = np.bytes_("CUBA")
+        group["iDecay"], group["vDecay"] = neuron.current_decay, neuron.voltage_decay
+        group["vThMant"] = neuron.threshold
+        group["refDelay"], group["gradedSpike"] = 1, False
+        return
+    group["type"], group["activation"] = np.bytes_("SDNN"), np.bytes_("relu")
+    if isinstance(neuron, Sigma):
+        group["sigma_output"], group["vThMant"] = True, 0
+    else:
+        group["vThMant"] = neuron.threshold
+
+
+def _write_metadata(file: Any, metadata: Metadata) -> None:
+    group = file.require_group("aoi")
+    if "metadata" in group:
+        del group["metadata"]
+    text = metadata.model_dump_json().encode("utf-8")
+    group.create_dataset("metadata", data=text, dtype=h5py.string_dtype("utf-8", len(text)))

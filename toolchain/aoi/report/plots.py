@@ -1,0 +1,58 @@
+"""Two pictures: accuracy over timesteps with the operating point, and when the decisions fall."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from aoi.evaluation.anytime import AnytimeResult
+from aoi.files import atomic_path
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#666666"  # told apart without colour vision
+
+
+def _save(figure: Any, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=144)
+    plt.close(figure)
+
+
+def plot_accuracy(result: AnytimeResult, path: Path) -> None:
+    """Accuracy over timesteps; the cutoff's operating point lies at its mean decision step."""
+    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    steps = np.arange(1, result.steps + 1)
+    axes.plot(steps, result.accuracy_at, color=BLUE, linewidth=2, label="all samples stop at step t")
+    axes.axhline(
+        result.full_accuracy, color=GREY, linestyle=":", label=f"at T = {result.steps}: {result.full_accuracy:.3f}"
+    )
+    axes.plot(
+        [result.mean_decision_step], [result.accuracy], marker="*", markersize=16, linestyle="none", color=ORANGE,
+        label=f"cutoff: {result.accuracy:.3f} after {result.mean_decision_step:.1f} steps on average",
+    )  # fmt: skip
+    axes.set(xlabel="timestep t", ylabel="accuracy", xlim=(0, result.steps + 0.5), ylim=(0, 1.02))
+    axes.set_title(f"{result.steps / result.mean_decision_step:.1f} times fewer steps with the cutoff")
+    axes.legend(loc="lower right", frameon=False)
+    axes.grid(alpha=0.25)
+    _save(figure, path)
+
+
+def plot_decisions(result: AnytimeResult, path: Path) -> None:
+    """Histogram of decision steps, wrong answers on top."""
+    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    right = result.decisions.prediction == result.labels
+    counts = [np.bincount(result.decisions.step[mask], minlength=result.steps + 1)[1:] for mask in (right, ~right)]
+    steps = np.arange(1, result.steps + 1)
+    axes.bar(steps, counts[0], color=BLUE, label="right")
+    axes.bar(steps, counts[1], bottom=counts[0], color=ORANGE, hatch="//", label="wrong")
+    axes.axvline(result.mean_decision_step, color=GREY, linestyle="--", label=f"mean {result.mean_decision_step:.1f}")
+    axes.set(xlabel="decision step", ylabel="samples", xlim=(0, result.steps + 1))
+    axes.set_title(f"When {len(result.labels)} samples are decided (T = {result.steps})")
+    axes.legend(frameon=False)
+    axes.grid(axis="y", alpha=0.25)
+    _save(figure, path)

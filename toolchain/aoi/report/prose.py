@@ -1,0 +1,168 @@
+"""The sentences and headline numbers of the page."""
+
+from __future__ import annotations
+
+from html import escape
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+
+from aoi.netx.metadata import Metadata
+from aoi.report.activity import TRACED, hidden
+from aoi.report.html import Html, tile
+from aoi.report.subject import Subject
+
+
+def prose(subject: Subject) -> dict[str, str]:
+    """Place in the template → markup."""
+    return {
+        "title": escape(f"{subject.name}: aoi report"),
+        "overline": f"aoi report · {escape(subject.name)}",
+        "headline": _spaced(_headline(subject)),
+        "lead": _spaced(" ".join(_lead(subject))),
+        "tiles": "\n".join(_tiles(subject)),
+        "tiles_note": _spaced(_tiles_note(subject)),
+        "samples_text": _samples_text(subject),
+        "trust_text": _trust_text(subject),
+        "inside_text": _inside_text(subject),
+        "stf_caption": _stf_caption(subject),
+    }
+
+
+def promise(metadata: Metadata | None) -> str:
+    """What the calibration of the file's cutoff promises, in a sentence."""
+    evidence = metadata.policy.evidence if metadata and metadata.policy else {}
+    drop, risk, samples, needed = map(_real, map(evidence.get, ("max_drop", "risk", "samples", "samples_needed")))
+    if evidence.get("certified") is True and drop is not None and risk is not None:
+        return (
+            f"Its cutoff is certified: with probability at least {100 * (1 - risk):g}% over the calibration data it "
+            f"loses at most {100 * drop:g} points of accuracy."
+        )
+    if "certified" in evidence:
+        reason = f" ({samples:,.0f} calibration recordings, {needed:,.0f} needed)" if samples and needed else ""
+        return f"Its cutoff is an empirical choice, not certified{reason}."
+    return "The file holds no evidence for its cutoff."
+
+
+def _spaced(text: str) -> str:
+    """A narrow space that does not break before each percent sign."""
+    return text.replace(" %", "%").replace("%", "\u202f%")
+
+
+def _real(value: Any) -> float | None:
+    try:
+        return float(value) if isinstance(value, int | float) and isfinite(value) else None
+    except OverflowError:  # JSON's whole numbers have no limit
+        return None
+
+
+def _headline(subject: Subject) -> str:
+    summary = subject.summary
+    if subject.own is None:
+        return f"{summary['full_accuracy']:.1%} accuracy after {summary['steps']} steps"
+    return f"{summary['speedup_steps']:.1f} times fewer steps, {summary['accuracy']:.1%} accuracy"
+
+
+def _lead(subject: Subject) -> list[str]:
+    summary = subject.summary
+    steps, recordings = summary["steps"], f"{summary['samples']:,} {escape(subject.split)} recordings"
+    if subject.own is None:
+        said = [
+            f"On {recordings}. The network file holds no cutoff yet: <code>aoi calibrate</code> chooses one. Below, "
+            "what each rule would trade."
+        ]
+    else:
+        said = [
+            f"On {recordings} the network decides after {summary['mean_decision_step']:.1f} of {steps} steps on "
+            f"average. All {steps} steps reach {summary['full_accuracy']:.1%}."
+        ]
+    seen = subject.network.trained_on
+    if len(seen):
+        count = int(np.isin(subject.data.fingerprints, seen).sum())
+        said.append(
+            f"<strong>{count:,} of these recordings were seen in training.</strong>"
+            if count
+            else "None of these recordings was seen in training (compared by content)."
+        )
+    return said if subject.own is None else [*said, promise(subject.network.metadata)]
+
+
+def _tiles(subject: Subject) -> list[Html]:
+    summary = subject.summary
+    ends = summary["intervals"]
+
+    def number(label: str, name: str, digits: int, unit: str = "") -> Html:
+        low, high = ends[name]
+        value = f"{summary[name]:.{digits}f}{unit}"
+        return tile(label, value, f"{low:.{digits}f} to {high:.{digits}f}", f"headline-{name.replace('_', '-')}")
+
+    tiles = [number(f"accuracy, {summary['steps']} steps", "full_accuracy", 4)]
+    if subject.own is None:
+        return tiles
+    low, high = ends["operations_ratio"]
+    tiles += [
+        number("accuracy, cutoff", "accuracy", 4),
+        number("drop from T", "accuracy_drop", 4),
+        number("mean decision step", "mean_decision_step", 2),
+        number("fewer steps", "speedup_steps", 2, " ×"),
+        tile(
+            "operations left",
+            _spaced(f"{summary['operations']['ratio']:.1%}"),
+            _spaced(f"{low:.1%} to {high:.1%}"),
+            "headline-operations",
+        ),
+    ]
+    cut, full = subject.lava.get("deploy"), subject.lava.get("deploy-full")
+    if cut and cut.same and cut.wall_s is not None:
+        against = f"{full.wall_s:.2f} s for all steps" if full and full.same and full.wall_s else "all recordings"
+        tiles.append(tile("wall time in Lava", f"{cut.wall_s:.2f} s", against, "headline-wall"))
+    return tiles
+
+
+def _tiles_note(subject: Subject) -> str:
+    note = "Ranges are 95 % bootstrap intervals over the recordings."
+    cut = subject.lava.get("deploy")
+    if cut is None:
+        return note
+    if cut.same:
+        return (
+            f"{note} Lava ran these {cut.samples:,} recordings with the cutoff in {cut.steps_executed:,} steps and "
+            "made the same decision, at the same step, for every one."
+        )
+    return f"{note} What Lava measured in this folder is of other recordings or another cutoff; it is left out here."
+
+
+def _samples_text(subject: Subject) -> str:
+    when = "as the file’s cutoff decides them" if subject.own else "after all steps"
+    return f"Wrong answers (the surest first), the slowest right ones, and the quickest of each class, {when}."
+
+
+def _trust_text(subject: Subject) -> str:
+    text = (
+        "A confidence of 0.9 should be right nine times out of ten: dots on the dashed line. Larger dots hold more "
+        "recordings; orange is the distance, above the line too modest, below it too sure."
+    )
+    if subject.own is None:
+        return text
+    low, high = subject.summary["intervals"]["ece"]
+    return (
+        f"{text} Where runs stop, confidence and accuracy lie {subject.summary['ece']:.3f} apart on average "
+        f"({low:.3f} to {high:.3f})."
+    )
+
+
+def _inside_text(subject: Subject) -> str:
+    neurons = sum(prod(layer.shape) for layer in subject.layers)
+    share = subject.run.spikes.sum() / subject.summary["samples"] / subject.summary["steps"] / neurons
+    return f"When all steps run, a neuron sends {share:.3f} spikes a step on average, over {neurons:,} neurons."
+
+
+def _stf_caption(subject: Subject) -> str:
+    if not hidden(subject.network.description):
+        return "<b>Spatial-Temporal Factor.</b> The network has no hidden layer of spiking neurons to take it from."
+    traced = min(TRACED, len(subject.data))
+    return (
+        "<b>Spatial-Temporal Factor</b> of the hidden layers: the share of its strength that a layer sends at once "
+        f"rather than keeps as voltage. Mean over the first {traced} recordings, all steps run."
+    )

@@ -1,0 +1,1 @@
+"""Studies: arms × seeds, their cells on disk, and the arms compared."""

@@ -1,0 +1,125 @@
+"""What the cells of a study show: one network judged, then arms against each other, paired by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from aoi.cutoff.fitting import fit_scale
+from aoi.cutoff.rule import candidates, make_rule, statistics
+from aoi.evaluation.anytime import accuracy_at
+from aoi.evaluation.reliability import reliability, reliability_at
+from aoi.evaluation.sweep import right_at, sweep
+
+_SLACK = 1e-9  # 5 of 1000 is at most 0.005 whatever the last bit says
+
+
+def cell_result(
+    scores: np.ndarray, labels: np.ndarray, fit_scores: np.ndarray, fit_labels: np.ndarray, max_drop: float
+) -> dict[str, Any]:
+    """One network, as JSON holds it.
+
+    ``scores`` (samples, classes, T), accumulated readout, and ``labels`` (samples,) are those of the recordings that
+    it is judged on; ``fit_scores`` and ``fit_labels``, of others, fit the scale of the confidence. Its thresholds are
+    swept on the judged recordings: a look-back, the same for all arms. ``peak`` is the best accuracy of them all, no
+    early stop included; ``steps_at_drop`` the fewest mean steps with an accuracy of at least that less ``max_drop``.
+
+    The best fixed step would be no such measure: no threshold may reach its accuracy at all, and then the cell's number
+    of steps says nothing but that.
+    """
+    rule = make_rule("confidence", 1.0, fit_scale(fit_scores, fit_labels), {})
+    points = sweep(statistics(rule, scores), candidates(rule, scores.shape[-1]), scores, labels)
+    at = accuracy_at(scores, labels)
+    steps, accuracy = points.mean_decision_step, points.accuracy
+    peak = max(float(accuracy.max()), float(at[-1]))
+    within = np.flatnonzero(accuracy >= peak - max_drop - _SLACK)
+    chosen = int(within[steps[within].argmin()]) if len(within) else None
+    confidence = np.stack([rule.confidence(scores[..., t], t + 1) for t in range(scores.shape[-1])], axis=1)
+    last = np.full(len(labels), scores.shape[-1])
+    decided = last if chosen is None else points.step[chosen]
+    index = (np.arange(len(labels)), decided - 1)
+    return {
+        "samples": len(labels),
+        "steps": points.steps,
+        "accuracy_at": at.tolist(),
+        "full_accuracy": float(at[-1]),
+        "peak": peak,
+        "max_drop": max_drop,
+        "scale": rule.scale,
+        "threshold": None if chosen is None else float(points.thresholds[chosen]),
+        "steps_at_drop": float(decided.mean()),
+        "accuracy": float(right_at(scores, labels)[index].mean()),
+        "ece": reliability(confidence[index], right_at(scores, labels)[index]).error,
+        "ece_at": [each.error for each in reliability_at(confidence, right_at(scores, labels))],
+        "points": {
+            "threshold": points.thresholds.tolist(),
+            "mean_decision_step": steps.tolist(),
+            "accuracy": accuracy.tolist(),
+        },
+    }
+
+
+def steps_for(result: Mapping[str, Any], accuracy: float) -> float:
+    """The fewest mean steps of a cell's operating points with at least this accuracy; T where there is none."""
+    points = result["points"]
+    enough = [
+        step
+        for step, have in zip(points["mean_decision_step"], points["accuracy"], strict=True)
+        if have >= accuracy - _SLACK
+    ]
+    return float(min(enough, default=result["steps"]))
+
+
+def mean_interval(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and Student's 95 % interval of it; ``low`` and ``high`` are None for fewer than two values."""
+    from scipy.stats import t
+
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return {"mean": mean, "low": None, "high": None}
+    half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return {"mean": mean, "low": mean - half, "high": mean + half}
+
+
+_MEASURES = ("full_accuracy", "peak", "steps_at_drop", "accuracy", "ece")
+
+
+def compare_arms(
+    results: Mapping[tuple[str, int], Mapping[str, Any]], arms: Sequence[str], references: Sequence[str]
+) -> list[dict[str, Any]]:
+    """One row an arm with at least one cell; ``results``: (arm, seed) → :func:`cell_result`.
+
+    ``against``: reference → differences over the seeds that both have: ``steps`` and ``accuracy`` at each cell's own
+    drop from its peak, ``steps_share`` (steps relative to the reference's, mean over the seeds), and
+    ``steps_at_equal_accuracy``, both at the lower of the two peaks less the drop.
+    """
+    rows = []
+    for arm in arms:
+        mine = {seed: result for (name, seed), result in results.items() if name == arm}
+        if not mine:
+            continue
+        row: dict[str, Any] = {"arm": arm, "seeds": sorted(mine)}
+        row |= {measure: mean_interval([result[measure] for result in mine.values()]) for measure in _MEASURES}
+        row["against"] = {}
+        for reference in references:
+            theirs = {seed: result for (name, seed), result in results.items() if name == reference}
+            seeds = sorted(mine.keys() & theirs.keys())
+            if reference == arm or not seeds:
+                continue
+            pairs = [(mine[seed], theirs[seed]) for seed in seeds]
+            row["against"][reference] = {
+                "seeds": seeds,
+                "steps": mean_interval([a["steps_at_drop"] - b["steps_at_drop"] for a, b in pairs]),
+                "steps_share": mean_interval([a["steps_at_drop"] / b["steps_at_drop"] for a, b in pairs]),
+                "accuracy": mean_interval([a["full_accuracy"] - b["full_accuracy"] for a, b in pairs]),
+                "steps_at_equal_accuracy": mean_interval([_at_equal(a, b) for a, b in pairs]),
+            }
+        rows.append(row)
+    return rows
+
+
+def _at_equal(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+    target = min(a["peak"], b["peak"]) - a["max_drop"]
+    return steps_for(a, target) - steps_for(b, target)

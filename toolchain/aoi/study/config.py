@@ -1,0 +1,169 @@
+"""A study: experiments × arms × seeds. Each combination is a cell, an experiment configuration of its own.
+
+No torch here, so that a study is checked before anything slow is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from aoi.errors import ConfigError
+from aoi.experiment.config import ExperimentConfig, explain, load_config
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+Values = dict[str, Any]
+Seeds = tuple[Annotated[int, Field(ge=0, lt=2**31, strict=True)], ...]
+_UNSET = re.compile(r"\$\{?(\w+)")
+
+
+class _Study(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ExperimentEntry(_Study):
+    """One experiment of a study."""
+
+    config: str = Field(min_length=1, description="an experiment's file, from the folder of the study")
+    source: str | None = Field(None, description="recordings instead of the file's; ${NAME} is an environment variable")
+    held_back: Literal["calibration", "test"] = Field("test", description="the split that the cells are judged on")
+    cameras: int = Field(1, ge=1, le=64, description="digits: simulated cameras that film what the cells are judged on")
+    seeds: Seeds | None = Field(None, min_length=1, description="instead of the study's")
+    set: Values = Field(default_factory=dict, description="dotted keys, as --set, and their values")
+    arms: dict[Name, Values] = Field(default_factory=dict, description="what arms change besides, in this experiment")
+
+
+class StudyConfig(_Study):
+    """What ``aoi sweep`` reads. Of several values for a key the later one counts: the experiment's file, ``set`` of
+    the study, ``set`` of the experiment, the arm, the arm of the experiment, the seed. A value replaces the whole of
+    what is there. A cell's seed is that of the weights and of the splits, so that all arms of a seed are paired."""
+
+    name: Name
+    seeds: Seeds = Field(min_length=1)
+    arms: dict[Name, Values] = Field(min_length=1)
+    baselines: tuple[str, ...] = Field((), description="arms that the others are compared with; left out: the first")
+    max_drop: float = Field(0.005, gt=0, lt=1, description="steps are compared at this drop from the best accuracy")
+    set: Values = Field(default_factory=dict)
+    experiments: dict[Name, ExperimentEntry] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> StudyConfig:
+        for where, names in (
+            ("baselines", self.baselines),
+            *((f"experiments.{key}.arms", tuple(each.arms)) for key, each in self.experiments.items()),
+        ):
+            for name in names:
+                if name not in self.arms:
+                    raise ValueError(f"{where}: {name} is no arm; the arms are {', '.join(self.arms)}")
+        sets = [self.set, *self.arms.values()]
+        for entry in self.experiments.values():
+            sets += [entry.set, *entry.arms.values()]
+        for values in sets:
+            for key in ("seed", "data.splits.seed"):
+                if key in values:
+                    raise ValueError(f"{key}: the study's seeds decide it; leave it out of set and arms")
+        for where, seeds in (
+            ("seeds", self.seeds),
+            *((f"experiments.{key}.seeds", each.seeds or ()) for key, each in self.experiments.items()),
+        ):
+            if len(set(seeds)) != len(seeds):
+                raise ValueError(f"{where}: each counts once")
+        return self
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        return self.baselines or (next(iter(self.arms)),)
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One training of a study."""
+
+    experiment: str
+    arm: str
+    seed: int
+    config: ExperimentConfig
+    config_file: Path
+    overrides: tuple[tuple[str, Any], ...]
+    """Dotted keys and their values, all that the cell changes in its experiment's file."""
+    held_back: Literal["calibration", "test"]
+    cameras: int = 1
+    """So many films of each recording that it is judged on, all with noise of their own."""
+
+    @property
+    def name(self) -> str:
+        """``experiment/arm/seedN``, also its folder below the study's."""
+        return f"{self.experiment}/{self.arm}/seed{self.seed}"
+
+
+def load_study(path: Path) -> StudyConfig:
+    """Reads a study's YAML file. Raises ConfigError."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such study; those that come along are in configs/studies/") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read as a study: {error.strerror}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected name, seeds, arms, experiments; found {type(tree).__name__}")
+    try:
+        return StudyConfig.model_validate(tree)
+    except ValidationError as error:
+        raise explain(error, str(path)) from None
+
+
+def cells(
+    study: StudyConfig, path: Path, sources: Mapping[str, str] | None = None, *, to_run: bool = True
+) -> tuple[Cell, ...]:
+    """All cells of the study in ``path``, seed by seed, so that an unfinished study has whole pairs.
+
+    ``sources``: experiment → recordings instead of the study's; where nothing is ``to_run`` they need not be known.
+    Raises ConfigError, also for any cell's configuration.
+    """
+    found = []
+    every = [study.seeds, *(entry.seeds or () for entry in study.experiments.values())]
+    for seed in dict.fromkeys(seed for seeds in every for seed in seeds):
+        for name, entry in study.experiments.items():
+            if seed not in (entry.seeds or study.seeds):
+                continue
+            source = (sources or {}).get(name) or entry.source
+            if to_run and source == entry.source:
+                source = _expanded(source, f"{path}: experiments.{name}.source")
+            for arm, values in study.arms.items():
+                merged = {**study.set, **entry.set, **values, **entry.arms.get(arm, {})}
+                if source is not None:
+                    merged["data.source"] = source
+                merged |= {"seed": seed, "data.splits.seed": seed}
+                # The longer key later: data.splits.seed goes into what data.splits sets.
+                overrides = tuple(sorted(merged.items(), key=lambda item: item[0].count(".")))
+                file = path.parent / entry.config
+                try:
+                    config = load_config(file, values=overrides)
+                except ConfigError as error:
+                    raise ConfigError(f"{path}: experiment {name}, arm {arm}: {error}") from None
+                if entry.cameras > 1 and config.data.source != "digits":
+                    raise ConfigError(
+                        f"{path}: experiments.{name}.cameras = {entry.cameras}: only the digits are filmed, "
+                        f"and its recordings are {config.data.source}; leave it out"
+                    )
+                found.append(Cell(name, arm, seed, config, file, overrides, entry.held_back, entry.cameras))
+    return tuple(found)
+
+
+def _expanded(source: str | None, where: str) -> str | None:
+    if source is None:
+        return None
+    text = os.path.expandvars(source)
+    unset = _UNSET.search(text)
+    if unset:
+        raise ConfigError(f"{where} = {source}: ${unset[1]} is not set; set it, or name the recordings with --data")
+    return text

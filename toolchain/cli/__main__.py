@@ -1,5 +1,0 @@
-"""python -m toolchain.cli"""
-
-from toolchain.cli.main import main
-
-main()
