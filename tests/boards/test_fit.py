@@ -11,7 +11,7 @@ from aoi.boards.board import Board, board_names, load_board
 from aoi.boards.fit import Fit, Placement, assess, place, powers_of_two, weight_bits
 from aoi.errors import DataError
 from aoi.netx import Conv, Cuba, Dense, Input, Layer, NetworkDescription, SigmaDelta, read_network
-from aoi_benchmarks.subjects import shipped
+from aoi.workflow.cost import lava_dl_file
 
 NEURON = Cuba(threshold=100, current_decay=4096, voltage_decay=128)
 
@@ -63,7 +63,7 @@ def rows(placements: tuple[Placement, ...]) -> list[tuple[object, ...]]:
 
 def test_pilotnet_snn_table() -> None:
     """All ten rows, of the weights that lava-dl ships."""
-    network = read_network(shipped("gts/pilotnet_lif/network.net"), input_block=True)
+    network = read_network(lava_dl_file("gts/pilotnet_lif/network.net"), input_block=True)
     placements = place(network.description, by_compilers_of_2022().chip)
     assert rows(placements) == PILOTNET_SNN
     assert sum(placed.cores for placed in placements) == 74
@@ -81,7 +81,7 @@ def with_bits(layer: Layer, bits: int) -> Layer:
 
 def test_pilotnet_sdnn_table() -> None:
     """All nine rows: layers of the same shapes, sigma-delta neurons, one number a layer fitted."""
-    layers = read_network(shipped("gts/pilotnet_lif/network.net")).description.layers
+    layers = read_network(lava_dl_file("gts/pilotnet_lif/network.net")).description.layers
     layers = tuple(with_bits(layer, bits) for layer, bits in zip(layers, SDNN_BITS, strict=True))
     placements = place(NetworkDescription((3, 66, 200), layers), by_compilers_of_2022().chip)
     assert rows(placements) == PILOTNET_SDNN

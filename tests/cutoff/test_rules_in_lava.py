@@ -56,7 +56,7 @@ def test_decisions_equal_the_engine_s(network: Path) -> None:
         parse_rule("patience:2"),
         None,
     ]
-    with LavaSession.of(file, steps=STEPS) as session:
+    with LavaSession(file, steps=STEPS, model="stock") as session:
         for rule in rules:
             expected = decide(rule, scores)
             assert rule is None or rule.name == "fixed" or len(set(expected.step.tolist())) >= 3, "stops all alike"

@@ -141,7 +141,7 @@ class JobFolder:
         plan = self.plan
         policy = plan.policy
         rule = make_rule(policy.rule, policy.threshold, policy.scale, policy.params) if policy else None
-        return Work(read_network(self.network), self.spikes(), plan.readout, rule, plan.model, plan.split)
+        return Work(read_network(self.network), self.spikes(), rule, plan.model, plan.split)
 
     # -- results --------------------------------------------------------------------------------------------------
 

@@ -79,26 +79,31 @@ class Calibration:
         return {"rule": self.rule.name, "threshold": self.threshold, "scale": self.scale, **mine}
 
 
+def check_max_drop(max_drop: float) -> None:
+    """Raises DataError where it is no share of recordings that could be lost."""
+    if not 0 < max_drop < 1:
+        raise DataError(f"max_drop {max_drop}: the largest accuracy drop lies between 0 and 1; 0.005 is half a point")
+
+
 def check_request(max_drop: float, risk: float, rule: str = "confidence", temperature: str = "shared") -> None:
     """Raises DataError where ``max_drop`` or ``risk`` cannot be tested, or the rule or temperature is unknown."""
-    if not 0 < max_drop < 1:
-        raise DataError(f"--max-drop {max_drop}: the largest accuracy drop lies between 0 and 1; 0.005 is half a point")
+    check_max_drop(max_drop)
     if max_drop < _DROP_LEAST:
         raise DataError(
-            f"--max-drop {max_drop}: no number of recordings shows so little; ask for {_DROP_LEAST:g} or more"
+            f"max_drop {max_drop}: no number of recordings shows so little; ask for {_DROP_LEAST:g} or more"
         )
     if not 0 < risk < 1:
-        raise DataError(f"--risk {risk}: the risk lies between 0 and 1; 0.05 certifies with 95 % confidence")
+        raise DataError(f"risk {risk}: the risk lies between 0 and 1; 0.05 certifies with 95 % confidence")
     if risk > _RISK_MOST:
-        raise DataError(f"--risk {risk}: a promise that holds in fewer than half of all cases is none; 0.05 is usual")
+        raise DataError(f"risk {risk}: a promise that holds in fewer than half of all cases is none; 0.05 is usual")
     if risk < exact.RISK_LEAST:
-        raise DataError(f"--risk {risk}: the exact test resolves risks of {exact.RISK_LEAST:g} and more; ask for less")
+        raise DataError(f"risk {risk}: the exact test resolves risks of {exact.RISK_LEAST:g} and more; ask for less")
     if rule not in RULES:
-        raise DataError(f"--rule {rule}: there is no such rule to calibrate; choose one of {', '.join(RULES)}")
+        raise DataError(f"rule {rule}: there is no such rule to calibrate; choose one of {', '.join(RULES)}")
     if temperature not in ("shared", "step"):
-        raise DataError(f"--temperature {temperature}: choose shared, or step for one a step")
+        raise DataError(f"temperature {temperature}: choose shared, or step for one a step")
     if temperature == "step" and rule == "int-confidence":
-        raise DataError("--temperature step: the integer form has one scale for all steps; use shared")
+        raise DataError("temperature step: the integer form has one scale for all steps; use shared")
 
 
 def calibrate(

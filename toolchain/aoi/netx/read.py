@@ -38,7 +38,7 @@ from aoi.netx.description import (
     SigmaDelta,
 )
 from aoi.netx.fields import Fields
-from aoi.netx.metadata import SCHEMA_VERSION, Metadata
+from aoi.netx.metadata import SCHEMA_VERSION, Metadata, Readout
 from aoi.netx.probe import survives
 from aoi.netx.weights import effective_weights, weight_shift
 
@@ -63,6 +63,13 @@ class NetworkFile:
     skip_layers: int = 0
     """What to give stock ``hdf5.Network(skip_layers=…)`` so that it takes what the description does: 1 if an input
     block of CUBA neurons was left out, which can only be driven through its bias; spikes go to the block behind it."""
+
+    @property
+    def readout(self) -> Readout:
+        """What the file says is read, or else what its output layer allows."""
+        if self.metadata is not None:
+            return self.metadata.readout
+        return "spikes" if self.description.fires else "voltage"
 
 
 def read_network(

@@ -147,7 +147,7 @@ def cells(
                 overrides = tuple(sorted(merged.items(), key=lambda item: item[0].count(".")))
                 file = path.parent / entry.config
                 try:
-                    config = load_config(file, values=overrides)
+                    config = load_config(file, overrides)
                 except ConfigError as error:
                     raise ConfigError(f"{path}: experiment {name}, arm {arm}: {error}") from None
                 if entry.cameras > 1 and config.data.source != "digits":
