@@ -100,8 +100,8 @@ def test_values(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
     net = tmp_path / "network.net"
     shutil.copy(trained / "network.net", net)
     before = net.read_bytes()
-    refuse(aoi("calibrate", net, "--max-drop", "1.5"), "--max-drop 1.5")
-    refuse(aoi("calibrate", net, "--max-drop", "0"), "--max-drop 0")
+    refuse(aoi("calibrate", net, "--max-drop", "1.5"), "max_drop 1.5")
+    refuse(aoi("calibrate", net, "--max-drop", "0"), "max_drop 0")
     refuse(aoi("calibrate", net, "--split", "train"), "--split train")
     refuse(aoi("calibrate", net, "--split", "best"), "--split best", "calibration")
     refuse(aoi("deploy", net), "aoi calibrate")

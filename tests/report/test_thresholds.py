@@ -40,7 +40,7 @@ def test_every_position_decides_as_the_rule_given_by_its_text(rule: Rule) -> Non
     for position, text in enumerate(texts):
         named = parse_rule(f"{rule.name}:{text}", POLICY)
         assert named.threshold == float(text)
-        assert named.fault() is None
+        assert named.validation_error() is None
         stops = counts > position
         stops[:, -1] = True
         np.testing.assert_array_equal(stops.argmax(axis=1) + 1, decide(named, z).step)

@@ -27,7 +27,7 @@ COUNTED = ("operations", "spikes", "updates", "steps")
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class Workload:
     """What each recording makes a chip do until its decision.
 
     ``operations``, ``spikes``: int64 (recordings, layers, T + L), at each step of the chip, 0 behind the decision;
@@ -68,7 +68,7 @@ class Estimate:
     basis: str
 
 
-def work(description: NetworkDescription, spikes: np.ndarray, operations: np.ndarray, step: np.ndarray) -> Work:
+def workload(description: NetworkDescription, spikes: np.ndarray, operations: np.ndarray, step: np.ndarray) -> Workload:
     """``spikes``, ``operations``: int64 (recordings, layers, T), aligned, as :class:`aoi.engine.Run` holds them;
     ``step``: int64 (recordings,), decision step 1..T."""
     latency, total = description.latency, spikes.shape[-1] + description.latency
@@ -84,17 +84,17 @@ def work(description: NetworkDescription, spikes: np.ndarray, operations: np.nda
         return shifted * until[:, None]
 
     neurons = tuple(prod(layer.shape) for layer in description.layers)
-    return Work(on_chip(operations), on_chip(spikes), chip_steps, neurons)
+    return Workload(on_chip(operations), on_chip(spikes), chip_steps, neurons)
 
 
-def share(some: Work, whole: Work) -> Range:
+def share(some: Workload, whole: Workload) -> Range:
     """Share of ``whole``'s energy and time that ``some`` takes, whatever an operation, a spike, an update and a step
     cost: between the least and the largest ratio of their counts."""
     ratios = [some.counts[name] / whole.counts[name] for name in COUNTED if whole.counts[name]]
     return Range(low=min(ratios), high=max(ratios))
 
 
-def estimate(description: NetworkDescription, done: Work, board: Board) -> Estimate:
+def estimate(description: NetworkDescription, done: Workload, board: Board) -> Estimate:
     """Energy and time of ``done`` on ``board``, by what is public of its chip."""
     chip = board.chip
     if chip.events is not None:
@@ -112,7 +112,7 @@ def _by_anchor(counts: dict[str, float], anchor: Anchor, chips: int) -> Estimate
 
 
 def _by_events(
-    description: NetworkDescription, placements: Sequence[Placement], done: Work, events: Events
+    description: NetworkDescription, placements: Sequence[Placement], done: Workload, events: Events
 ) -> Estimate:
     return Estimate(
         _event_energy(description, placements, done, events).times(1e-12),
@@ -123,7 +123,7 @@ def _by_events(
 
 
 def _event_energy(
-    description: NetworkDescription, placements: Sequence[Placement], done: Work, events: Events
+    description: NetworkDescription, placements: Sequence[Placement], done: Workload, events: Events
 ) -> Range:
     """pJ of an inference. A spike goes to one core of the next layer at least, and to all of them at most."""
     energy = events.energy_pj
@@ -139,7 +139,9 @@ def _event_energy(
     return total
 
 
-def _event_time(description: NetworkDescription, placements: Sequence[Placement], done: Work, events: Events) -> Range:
+def _event_time(
+    description: NetworkDescription, placements: Sequence[Placement], done: Workload, events: Events
+) -> Range:
     """ns of an inference. Cores work side by side, the fullest one counts; its share of a layer's events lies between
     an even one and all of them. Then all cores agree that the step is over."""
     latency = events.latency_ns

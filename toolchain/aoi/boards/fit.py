@@ -56,7 +56,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Finding:
+class FitFinding:
     """Why a network does not fit, or why that is unknown."""
 
     verdict: Verdict
@@ -64,15 +64,15 @@ class Finding:
     limit: str
     needed: int | None
     available: int | None
-    way_out: str
+    remedy: str
     source: str = ""
     stated: bool = False
 
     def __str__(self) -> str:
         where = f"layer {self.layer}: " if self.layer else ""
         if self.needed is None or self.available is None:
-            return f"{where}{self.limit}; {self.way_out}"
-        return f"{where}{self.needed:,} {self.limit}, at most {self.available:,}; {self.way_out}"
+            return f"{where}{self.limit}; {self.remedy}"
+        return f"{where}{self.needed:,} {self.limit}, at most {self.available:,}; {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Fit:
     cores: int
     available: int
     placements: tuple[Placement, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[FitFinding, ...]
 
     def __str__(self) -> str:
         cores = f"{self.cores:,} of {self.available:,} cores"
@@ -221,54 +221,54 @@ def _neuron_groups(layer: Layer) -> int:
 # -- rules ------------------------------------------------------------------------------------------------------------
 
 
-Rule = Callable[[Layer, Placement, Chip], Finding | None]
+Rule = Callable[[Layer, Placement, Chip], FitFinding | None]
 
 
-def neurons_per_core(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
+def neurons_per_core(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
     """A column of a feature map has to fit on one core: maps are cut along their width alone in all tables."""
     limit = chip.limits.neurons
     if placed.neurons.most <= limit.value:
         return None
     _, height, channels = placed.tile or (1, 1, 1)
-    return Finding(
+    return FitFinding(
         "does not fit", layer.name, "neurons in one column of the map", height * channels, limit.value,
         f"give it at most {limit.value // height} channels, or a stride before it", limit.source, limit.stated,
     )  # fmt: skip
 
 
-def neuron_groups(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
+def neuron_groups(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
     limit = chip.limits.neuron_groups
     if limit is None or placed.neuron_groups <= limit.value:
         return None
-    return Finding(
+    return FitFinding(
         "unknown", layer.name, "sets of neuron parameters on a core", placed.neuron_groups, limit.value,
         "let channels share threshold and decays", limit.source, limit.stated,
     )  # fmt: skip
 
 
-def axons_in(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
+def axons_in(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
     """Each core of a dense layer hears every input; splitting the layer does not help."""
     limit = chip.limits.axons_in
     if placed.axons_in <= limit.value:
         return None
-    return Finding(
+    return FitFinding(
         "does not fit", layer.name, "axons into a core", placed.axons_in, limit.value,
         "feed it less: a stride or fewer channels before it, or two layers that take half of the inputs each",
         limit.source, limit.stated,
     )  # fmt: skip
 
 
-def axon_map(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
+def axon_map(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
     limit = chip.limits.axon_map
     if placed.axon_map.most <= limit.value:
         return None
-    return Finding(
+    return FitFinding(
         "does not fit", layer.name, "axon map entries on a core", placed.axon_map.most, limit.value,
         "make its map lower or give it fewer channels", limit.source, limit.stated,
     )  # fmt: skip
 
 
-def synapse_memory(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
+def synapse_memory(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
     """A kernel lies whole on every core; a dense layer is cut down to one neuron a core at most."""
     limit = chip.limits.synapse_words
     if placed.synapse_words.most <= limit.value or isinstance(layer, Input):
@@ -278,13 +278,13 @@ def synapse_memory(layer: Layer, placed: Placement, chip: Chip) -> Finding | Non
         bits = next((b for b in range(placed.weight_bits - 1, 0, -1) if conv_words(layer, b) <= limit.value), None)
         way = "split it into two layers of half its channels, give it fewer channels"
         way += f", or weights of at most {bits} bits ({placed.weight_bits} now)" if bits else " or a smaller kernel"
-    return Finding(
+    return FitFinding(
         "does not fit", layer.name, "words of synapse memory on a core", placed.synapse_words.most, limit.value, way,
         limit.source, limit.stated,
     )  # fmt: skip
 
 
-def known_format(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
+def known_format(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
     """No published table tells what these take."""
     what, way = None, "it is counted as if it had none of that"
     if isinstance(layer, Conv):
@@ -302,7 +302,7 @@ def known_format(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
             what = "no published table has a recurrent layer"
     if what is None:
         return None
-    return Finding("unknown", layer.name, what, None, None, way)
+    return FitFinding("unknown", layer.name, what, None, None, way)
 
 
 RULES: tuple[Rule, ...] = (neurons_per_core, neuron_groups, axons_in, axon_map, synapse_memory, known_format)
@@ -329,11 +329,11 @@ def _assess(description: NetworkDescription, board: Board, chip: Chip) -> Fit:
     )
 
 
-def _all_cores(placements: tuple[Placement, ...], board: Board) -> Iterator[Finding]:
+def _all_cores(placements: tuple[Placement, ...], board: Board) -> Iterator[FitFinding]:
     needed = sum(placed.cores for placed in placements)
     if needed > board.cores:
         largest = max(placements, key=lambda placed: placed.cores)
-        yield Finding(
+        yield FitFinding(
             "does not fit", None, "cores", needed, board.cores,
             f"layer {largest.layer} takes {largest.cores}: give it fewer channels or neurons, or fewer weight bits, "
             "or take a board of more chips", board.chip.limits.cores.source, board.chip.limits.cores.stated,

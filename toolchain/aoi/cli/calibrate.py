@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -25,6 +25,7 @@ from aoi.cli.recordings import (
 from aoi.errors import DataError
 
 if TYPE_CHECKING:
+    from aoi.choices import RuleName, Temperature
     from aoi.cutoff.calibration import Calibration
     from aoi.events.spikes import SpikeData
 
@@ -102,7 +103,8 @@ def calibrate(
     import numpy as np
 
     from aoi.cutoff.calibration import calibrate as fit
-    from aoi.cutoff.calibration import check_request, silent
+    from aoi.cutoff.calibration import is_silent
+    from aoi.cutoff.checks import check_request
     from aoi.events.recording import set_fingerprint
     from aoi.netx.metadata import CutoffPolicy, Metadata
     from aoi.netx.read import read_network
@@ -123,15 +125,15 @@ def calibrate(
         )
     spikes, copies = _without_copies(spikes)
     scores = scores_of(network, spikes, "running on the engine")
-    if silent(scores):
+    if is_silent(scores):
         say(f"{net}: says nothing on all {len(spikes)} recordings: its outputs are equal at every step")
     result = fit(
         scores,
         spikes.labels,
         max_drop=max_drop,
         risk=risk,
-        rule=rule,
-        temperature=temperature,
+        rule=cast("RuleName", rule),
+        temperature=cast("Temperature", temperature),
     )
     policy = CutoffPolicy(
         rule=result.rule.name,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from aoi.cutoff.rule import Rule
-    from aoi.evaluation.comparison import Compared
+    from aoi.evaluation.comparison import RuleOperatingPoints
     from aoi.events.spikes import SpikeData
     from aoi.netx.read import NetworkFile
 
@@ -64,6 +64,7 @@ def command(
 
     Example: aoi compare runs/demo runs/mine --rules confidence,patience
     """
+    from aoi.cutoff.checks import check_max_drop
     from aoi.netx.read import read_network
 
     names = rule_names(rules)
@@ -77,7 +78,7 @@ def command(
         raise DataError(f"--out {target}: is a folder; name a file, as {target / 'compare.png'}")
     request = Request(data, split, samples, window_us, bins, download, skip_damaged=skip_damaged)
     titles = _titles(files)
-    compared: dict[str, tuple[Compared, ...]] = {}
+    compared: dict[str, tuple[RuleOperatingPoints, ...]] = {}
     marks: list[bytes] = []
     for title, file in zip(titles, files, strict=True):
         network = read_network(file)
@@ -120,11 +121,6 @@ def rule_names(text: str) -> tuple[str, ...]:
     return names
 
 
-def check_max_drop(max_drop: float) -> None:
-    if not 0 < max_drop < 1:
-        raise DataError(f"--max-drop {max_drop}: the largest accuracy drop lies between 0 and 1; 0.005 is half a point")
-
-
 def compare(
     network: NetworkFile,
     request: Request,
@@ -132,7 +128,7 @@ def compare(
     scores: np.ndarray,
     labels: np.ndarray,
     max_drop: float,
-) -> tuple[Compared, ...]:
+) -> tuple[RuleOperatingPoints, ...]:
     """Rules of these names on the readout (samples, classes, T) of the recordings that ``request`` names."""
     from aoi.evaluation.comparison import compare_rules
 
@@ -176,7 +172,7 @@ def _calibration_split(network: NetworkFile, request: Request, missing: list[str
     return spikes
 
 
-def table(compared: dict[str, tuple[Compared, ...]], marks: list[bytes]) -> list[dict[str, Any]]:
+def table(compared: dict[str, tuple[RuleOperatingPoints, ...]], marks: list[bytes]) -> list[dict[str, Any]]:
     """One row a network and rule, with its difference to a reference on the same recordings, as far as there is one.
 
     The reference of a rule is the network's first rule, that of a first rule is the first rule of the first network on

@@ -92,13 +92,13 @@ def costs(description: NetworkDescription, run: Run, step: np.ndarray | None, bo
     import numpy as np
 
     from aoi.boards.board import board_names, load_board
-    from aoi.boards.cost import estimate, share, work
+    from aoi.boards.cost import estimate, share, workload
 
     boards = [load_board(name) for name in ([board] if board else board_names())]
     ends = {"at_t": np.full(len(run.spikes), run.spikes.shape[-1])}
     if step is not None:
         ends = {"until_decision": step} | ends
-    done = {name: work(description, run.spikes, run.operations, end) for name, end in ends.items()}
+    done = {name: workload(description, run.spikes, run.operations, end) for name, end in ends.items()}
     saved = share(done["until_decision"], done["at_t"]) if step is not None else None
     return {
         "samples": len(run.spikes),

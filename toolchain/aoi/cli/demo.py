@@ -46,7 +46,7 @@ def demo(run: Path) -> dict[str, Any]:
     from dataclasses import replace
 
     from aoi.cutoff.rule import decide
-    from aoi.evaluation.anytime import drops, judge
+    from aoi.evaluation.anytime import anytime_result, drops
     from aoi.experiment.config import config_folder, load_config
     from aoi.files import write_atomically
     from aoi.netx.read import read_network
@@ -68,7 +68,7 @@ def demo(run: Path) -> dict[str, Any]:
     network = read_network(net)
     spikes = load_split(network, Request(None, "test"))
     scores = scores_of(network, spikes, "running on the engine")
-    result = judge(scores, spikes.labels, decide(calibration.rule, scores))
+    result = anytime_result(scores, spikes.labels, decide(calibration.rule, scores))
     work = Work(network, spikes, readout_of(network), None, "fused")
     with open_session("sim", work) as session:
         full, full_s = run_samples(session, work)

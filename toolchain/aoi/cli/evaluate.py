@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aoi.cli.compare import MaxDropOption, check_max_drop, compare, rule_names, show, table
+from aoi.cli.compare import MaxDropOption, compare, rule_names, show, table
 from aoi.cli.console import JsonFlag, print_json, print_table
 from aoi.cli.recordings import (
     BinsOption,
@@ -69,6 +69,7 @@ def command(
 
     Example: aoi evaluate runs/demo/network.net --rules all --corrupt drop:0.1,0.3
     """
+    from aoi.cutoff.checks import check_max_drop
     from aoi.events.corrupt import parse_corruptions
     from aoi.netx.read import read_network
 
@@ -146,7 +147,7 @@ def _corrupted(
 ) -> list[dict[str, Any]]:
     """The same recordings, made worse, against what they were."""
     from aoi.cutoff.rule import decide
-    from aoi.evaluation.robustness import against_clean
+    from aoi.evaluation.robustness import compare_with_clean
 
     def judged(scores: np.ndarray) -> tuple[np.ndarray, Decisions]:
         return scores, decide(rule, scores)
@@ -155,7 +156,7 @@ def _corrupted(
     rows = []
     for corruption in corruptions:
         worse = load_split(network, replace(request, corruption=corruption))
-        level = against_clean(clean, judged(scores_of(network, worse, f"running on {corruption}")), labels)
+        level = compare_with_clean(clean, judged(scores_of(network, worse, f"running on {corruption}")), labels)
         about = {"corruption": str(corruption), "kind": corruption.kind, "strength": corruption.strength}
         rows.append(about | asdict(level))
     return rows

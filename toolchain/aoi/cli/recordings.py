@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from aoi.choices import Split
     from aoi.cutoff.rule import Rule
     from aoi.engine import Run
     from aoi.events.config import DataConfig
     from aoi.events.corrupt import Corruption
     from aoi.events.dataset import EventDataset
-    from aoi.events.encoding import Encoding, Split
+    from aoi.events.encoding import Encoding
     from aoi.events.spikes import SpikeData
     from aoi.netx.metadata import Readout
     from aoi.netx.read import NetworkFile

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aoi.cutoff.rule import Rule
     from aoi.events.encoding import Encoding
     from aoi.live.decide import Decision, Live
-    from aoi.live.receive import Arrival, Received
+    from aoi.live.receive import Arrival, ReceiveCounts
     from aoi.live.windows import Windows
     from aoi.netx.read import NetworkFile
 
@@ -76,7 +76,7 @@ def command(
     import signal
     import time
 
-    from aoi.live.receive import Received, UdpReceiver, from_pipe, udp_address
+    from aoi.live.receive import ReceiveCounts, UdpReceiver, from_pipe, udp_address
     from aoi.live.windows import Windows
     from aoi.netx.read import read_network
 
@@ -99,10 +99,10 @@ def command(
                 f"listening on {source}; the system buffers {received.kernel_buffer // 1024} KiB, we {buffer} datagrams"
             )
         elif source == "-":
-            received = Received()
+            received = ReceiveCounts()
             arrivals = from_pipe(sys.stdin.buffer, received)
         else:
-            received = Received()
+            received = ReceiveCounts()
             arrivals = _recordings(network, source, split, speed, labels, received)
         classes = network.metadata.classes if network.metadata and network.metadata.classes else None
         right = 0
@@ -179,13 +179,13 @@ def _recordings(
     split: str,
     speed: float | None,
     labels: dict[int, Named],
-    received: Received,
+    received: ReceiveCounts,
 ) -> Iterator[Arrival]:
     """Frames of recordings as if they came from outside."""
     import time
 
     from aoi.cli.replay import named_recordings, paced
-    from aoi.events.stream import frames_of
+    from aoi.events.stream import split_frames
     from aoi.live.receive import Arrival
 
     recordings = named_recordings(source, split, network)
@@ -194,7 +194,7 @@ def _recordings(
         sequence = 0
         for number, named in enumerate(recordings, 1):
             labels[number] = named
-            for frame in frames_of(named.events, number, sequence):
+            for frame in split_frames(named.events, number, sequence):
                 sequence += 1
                 yield frame
 
@@ -246,7 +246,7 @@ def _memory_mb() -> float:
         return 0.0
 
 
-def _summary(live: Live, received: Received, decided: int, wall_s: float, memory: list[float]) -> dict[str, Any]:
+def _summary(live: Live, received: ReceiveCounts, decided: int, wall_s: float, memory: list[float]) -> dict[str, Any]:
     latency = live.latencies
     return {
         "decisions": decided,

@@ -60,12 +60,12 @@ def command(
     Example: aoi sweep configs/studies/str.yaml --data nmnist=path/to/nmnist
     """
     from aoi.study.cells import CellFolder
-    from aoi.study.config import cells, load_study
+    from aoi.study.config import expand_cells, load_study
     from aoi_deploy.cluster.slurm import Resources
 
     plan = load_study(study)
     root = out or Path("runs") / plan.name
-    every = cells(plan, study, _sources(plan, data or []), to_run=not table)
+    every = expand_cells(plan, study, _sources(plan, data or []), to_run=not table)
     folders = [CellFolder(each, root / each.name) for each in every]
     if cell is not None:
         _run_one(plan, folders, cell, attached, download, skip_damaged)
@@ -135,7 +135,7 @@ def _cell_command(study: Path, root: Path, options: Sequence[str], name: str) ->
 
 
 def _run_local(study: Path, root: Path, todo: Sequence[CellFolder], options: Sequence[str], workers: int) -> None:
-    from aoi.study.cells import run_side_by_side
+    from aoi.study.cells import run_cells
 
     ended = 0
 
@@ -149,7 +149,7 @@ def _run_local(study: Path, root: Path, todo: Sequence[CellFolder], options: Seq
             said = f"accuracy {result['full_accuracy']:.4f}, {result['steps_at_drop']:.2f} of {result['steps']} steps"
         say(f"{ended} of {len(todo)}: {folder.cell.name}: {said}")
 
-    run_side_by_side(
+    run_cells(
         todo,
         lambda folder: [*_cell_command(study, root, options, folder.cell.name), "--attached"],
         workers,
@@ -231,7 +231,7 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
     from aoi.cli.train import how_to_go_on, train
     from aoi.files import atomic_file
     from aoi.netx.read import read_network
-    from aoi.study.arms import cell_result
+    from aoi.study.statistics import cell_result
     from aoi_models.training.export import export_run
     from aoi_models.training.train import load_network, spatial_temporal_factors
 
@@ -252,7 +252,7 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
             load_split(network, Request(None, split, skip_damaged=skip_damaged, camera=camera))
             for camera in range(cell.cameras)
         ]
-        for split in (cell.held_back, "validation")
+        for split in (cell.eval_split, "validation")
     ]
     judged, fit = ([(run_of(network, data, "running on the engine"), data.labels) for data in every] for every in films)
     scores, labels = _joined(judged)
@@ -263,7 +263,7 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
         "experiment": cell.experiment,
         "arm": cell.arm,
         "seed": cell.seed,
-        "split": cell.held_back,
+        "split": cell.eval_split,
         "cameras": cell.cameras,
         **cell_result(scores, labels, *_joined(fit), max_drop),
         "rate": _rates(judged[0][0].spikes, network),
@@ -300,7 +300,7 @@ def _summary(plan: StudyConfig, folders: Sequence[CellFolder], root: Path) -> di
     import json
 
     from aoi.files import write_atomically
-    from aoi.study.arms import compare_arms
+    from aoi.study.statistics import compare_arms
 
     results = {folder.cell: folder.result() for folder in folders}
     experiments = {}
@@ -323,7 +323,7 @@ def _summary(plan: StudyConfig, folders: Sequence[CellFolder], root: Path) -> di
         "picture": None,
     }
     if summary["done"]:
-        from aoi.study.picture import plot_study
+        from aoi.study.plot import plot_study
 
         picture = root / "study.png"
         plot_study([result for result in results.values() if result is not None], picture)
@@ -339,15 +339,15 @@ def _add_pooled(rows: list[dict[str, Any]], folders: Sequence[CellFolder], plan:
 
     import numpy as np
 
-    from aoi.study.pooled import Judged, against, own, pool
+    from aoi.study.pooled import CellScores, arm_summary, compare_pooled, pool_cells
 
-    judged: dict[tuple[str, int], Judged] = {}
+    judged: dict[tuple[str, int], CellScores] = {}
     for folder in folders:
         result = folder.result()
         if result is not None and folder.scores_file.is_file():
             try:
                 with np.load(folder.scores_file, allow_pickle=False) as held:
-                    judged[folder.cell.arm, folder.cell.seed] = Judged(
+                    judged[folder.cell.arm, folder.cell.seed] = CellScores(
                         held["scores"], held["labels"], result["scale"], folder.cell.cameras
                     )
             except (OSError, ValueError, KeyError, BadZipFile) as error:
@@ -357,19 +357,19 @@ def _add_pooled(rows: list[dict[str, Any]], folders: Sequence[CellFolder], plan:
 
     @cache
     def pooled(arm: str, seeds: tuple[int, ...]) -> Any:
-        return pool({seed: judged[arm, seed] for seed in seeds})
+        return pool_cells({seed: judged[arm, seed] for seed in seeds})
 
     for row in rows:
         seeds = [seed for seed in row["seeds"] if (row["arm"], seed) in judged]
         if not seeds:
             continue
         mine = pooled(row["arm"], tuple(seeds))
-        row["pooled"] = own(mine, plan.max_drop)
+        row["pooled"] = arm_summary(mine, plan.max_drop)
         for reference, found in row["against"].items():
             shared = [seed for seed in seeds if (reference, seed) in judged]
             if shared:
                 arm, other = pooled(row["arm"], tuple(shared)), pooled(reference, tuple(shared))
-                found["pooled"] = against(arm, other, plan.max_drop)
+                found["pooled"] = compare_pooled(arm, other, plan.max_drop)
 
 
 def _show(summary: dict[str, Any]) -> None:

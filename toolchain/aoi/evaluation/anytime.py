@@ -57,7 +57,7 @@ def drops(accuracy: float, full: float, peak: float) -> dict[str, float]:
     }
 
 
-def right_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def correct_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Accumulated readout (samples, classes, T), labels (samples,) → is the answer right at each step, bool
     (samples, T). A tie between classes goes to the smaller index, as in :func:`~aoi.cutoff.rule.decide`."""
     right: np.ndarray = scores.argmax(axis=1) == labels[:, None]
@@ -66,8 +66,8 @@ def right_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def accuracy_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Accumulated readout (samples, classes, T), labels (samples,) → accuracy at each step, float64 (T,)."""
-    return right_at(scores, labels).mean(axis=0)
+    return correct_at(scores, labels).mean(axis=0)
 
 
-def judge(scores: np.ndarray, labels: np.ndarray, decisions: Decisions) -> AnytimeResult:
+def anytime_result(scores: np.ndarray, labels: np.ndarray, decisions: Decisions) -> AnytimeResult:
     return AnytimeResult(accuracy_at(scores, labels), decisions, labels)

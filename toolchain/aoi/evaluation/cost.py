@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def until(events: np.ndarray, step: np.ndarray) -> np.ndarray:
+def sum_until(events: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Sums over the steps 1..``step`` of each sample.
 
     ``events``: int64 (samples, layers, T), spikes or synaptic operations at each output step, as
@@ -27,5 +27,5 @@ def activation_sparsity(spikes: np.ndarray, neurons: Sequence[int], step: np.nda
     ``spikes``: int64 (samples, layers, T), ``neurons``: of each layer, ``step``: int64 (samples,), 1..T, the steps
     that are counted of each sample. 1.0 is a silent network.
     """
-    sent = int(until(spikes, step).sum())
+    sent = int(sum_until(spikes, step).sum())
     return 1.0 - sent / (int(sum(neurons)) * int(step.sum()))

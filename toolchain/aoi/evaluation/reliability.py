@@ -28,7 +28,7 @@ class Reliability:
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> Reliability:
     """Confidence in [0, 1], float (samples,), and whether the answer is right, bool (samples,) → the diagram."""
     edges = np.linspace(0, 1, bins + 1)
-    place = bin_of(confidence, bins)
+    place = bin_index(confidence, bins)
     count = np.bincount(place, minlength=bins)
     filled = np.maximum(count, 1)
     return Reliability(
@@ -39,7 +39,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> 
     )
 
 
-def bin_of(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
+def bin_index(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
     """The bin of each confidence, int64, 0..bins - 1; any shape."""
     return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from aoi.cutoff.rule import Decisions
-from aoi.evaluation.anytime import judge, right_at
+from aoi.evaluation.anytime import anytime_result, correct_at
 from aoi.evaluation.bootstrap import Bootstrap, interval
 from aoi.evaluation.confusion import confusion_matrix
-from aoi.evaluation.cost import activation_sparsity, until
+from aoi.evaluation.cost import activation_sparsity, sum_until
 from aoi.evaluation.decision_steps import per_class, percentiles
-from aoi.evaluation.oracle import earliest, optimal_cutoff
-from aoi.evaluation.reliability import BINS, bin_of, reliability, reliability_at
+from aoi.evaluation.oracle import earliest_correct, optimal_cutoff
+from aoi.evaluation.reliability import BINS, bin_index, reliability, reliability_at
 
 
 def summarise(
@@ -35,16 +35,16 @@ def summarise(
     ``decisions``: of the rule; ``confidence``: float (samples, T), at each step; ``spikes``, ``operations``: int64
     (samples, layers, T), of each layer at each step; ``neurons``: of each layer.
     """
-    right = right_at(scores, labels)
+    right = correct_at(scores, labels)
     full = np.full(len(labels), right.shape[1])
     cost = {
-        "spikes": (until(spikes, decisions.step), until(spikes, full)),
-        "operations": (until(operations, decisions.step), until(operations, full)),
+        "spikes": (sum_until(spikes, decisions.step), sum_until(spikes, full)),
+        "operations": (sum_until(operations, decisions.step), sum_until(operations, full)),
     }
     diagrams = reliability_at(confidence, right)
     at_decision = reliability(decisions.confidence, decisions.prediction == labels)
-    oct_, first = optimal_cutoff(scores, labels), earliest(scores, labels)
-    summary = judge(scores, labels, decisions).summary()
+    oct_, first = optimal_cutoff(scores, labels), earliest_correct(scores, labels)
+    summary = anytime_result(scores, labels, decisions).summary()
     summary |= {
         "decision_step_percentiles": {str(k): v for k, v in percentiles(decisions.step).items()},
         "oct_mean": float(oct_.mean()),
@@ -103,7 +103,7 @@ def _intervals(
     answered = decisions.prediction == labels
     # Of the calibration error: what each sample adds to its bin. Its draws lean upwards, as those of an absolute value.
     gaps = np.zeros((len(labels), BINS))
-    gaps[np.arange(len(labels)), bin_of(decisions.confidence)] = answered - decisions.confidence
+    gaps[np.arange(len(labels)), bin_index(decisions.confidence)] = answered - decisions.confidence
     columns = {
         "accuracy_at": right,
         "gaps": gaps,

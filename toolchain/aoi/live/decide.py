@@ -17,7 +17,7 @@ from aoi.live.windows import Bin, Windows
 from aoi.netx.metadata import Readout
 
 
-class Verdict(NamedTuple):
+class StepDecision(NamedTuple):
     prediction: int  # class index
     confidence: float
     step: int  # 1..T
@@ -63,7 +63,7 @@ class Live(ABC):
         self._decided = False  # the window that is open
 
     @abstractmethod
-    def _step(self, each: Bin) -> Verdict | None:
+    def _step(self, each: Bin) -> StepDecision | None:
         """Executes a bin, the first one of a window on cleared state; the verdict, if it falls now."""
 
     def run(self, arrivals: Iterable[Arrival]) -> Iterator[Decision]:
@@ -95,7 +95,7 @@ class LiveEngine(Live):
         self.engine, self.rule, self.readout = engine, rule, readout
         self._state = engine.start()
 
-    def _step(self, each: Bin) -> Verdict | None:
+    def _step(self, each: Bin) -> StepDecision | None:
         description = self.engine.description
         if each.step == 1:
             self.engine.restart(self._state)
@@ -109,7 +109,7 @@ class LiveEngine(Live):
             return None
         scores = self._scores
         confidence = softmax_peak(scores) if self.rule is None else self.rule.confidence(scores, each.step)
-        return Verdict(int(scores[0].argmax()), float(confidence[0]), each.step)
+        return StepDecision(int(scores[0].argmax()), float(confidence[0]), each.step)
 
     def _stops(self, step: int) -> bool:
         if step == self.windows.encoding.bins:

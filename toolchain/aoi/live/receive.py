@@ -29,7 +29,7 @@ class Arrival:
 
 
 @dataclass
-class Received:
+class ReceiveCounts:
     """Counted by a receiver."""
 
     frames: int = 0
@@ -39,7 +39,7 @@ class Received:
     kernel_buffer: int = 0  # bytes that the system granted
 
 
-def from_pipe(file: BinaryIO, received: Received) -> Iterator[Arrival]:
+def from_pipe(file: BinaryIO, received: ReceiveCounts) -> Iterator[Arrival]:
     """Frames of a pipe. Back-pressure is the pipe's own: whoever writes waits."""
     for data in read_frames(file):
         received.frames += 1
@@ -66,7 +66,7 @@ class UdpReceiver:
 
     def __init__(self, host: str, port: int, *, buffer: int, idle_s: float) -> None:
         """``buffer``: datagrams that may wait; ``idle_s``: silence after which an open window ends."""
-        self.received = Received()
+        self.received = ReceiveCounts()
         self._buffer: deque[tuple[bytes, float]] = deque()
         self._limit, self._idle_s = buffer, idle_s
         self._some = threading.Condition()

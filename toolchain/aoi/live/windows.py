@@ -13,7 +13,7 @@ from aoi.events.stream import Frame
 
 
 @dataclass
-class Counts:
+class WindowCounts:
     """What did not become part of a bin, and why."""
 
     windows: int = 0  # that began
@@ -44,7 +44,7 @@ class Windows:
 
     def __init__(self, encoding: Encoding) -> None:
         self.encoding = encoding
-        self.counts = Counts()
+        self.counts = WindowCounts()
         self._edges = bin_edges(encoding.window_us, encoding.bins)
         self._open = False
         self._done = False  # the recording had its window

@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from aoi.evaluation.comparison import Compared
+from aoi.evaluation.comparison import RuleOperatingPoints
 from aoi.files import atomic_path
 
 matplotlib.use("Agg")
@@ -23,7 +23,7 @@ _STYLES = (
 _GREY = "#666666"
 
 
-def plot_comparison(networks: Mapping[str, Sequence[Compared]], path: Path) -> None:
+def plot_comparison(networks: Mapping[str, Sequence[RuleOperatingPoints]], path: Path) -> None:
     """One panel a network; each rule's operating points as a curve, marked where it stays within the allowed drop."""
     columns = min(len(networks), 3)
     rows = ceil(len(networks) / columns)
@@ -42,7 +42,7 @@ def plot_comparison(networks: Mapping[str, Sequence[Compared]], path: Path) -> N
                 linestyle=dash, label=f"{each.rule.name}: {each.best.mean_decision_step:.2f} steps",
             )  # fmt: skip
         points, best = compared[0].points, compared[0].best
-        floor = float(points.full_right.mean()) - best.max_drop
+        floor = float(points.full_correct.mean()) - best.max_drop
         axes.axhline(floor, color=_GREY, linestyle=":", label=f"accuracy at T − {best.max_drop:g}")
         axes.set(xlabel="mean decision step", ylabel="accuracy", title=f"{title} (T = {points.steps})")
         axes.set_ylim(max(0.0, floor - 0.2), min(1.005, floor + 0.06))

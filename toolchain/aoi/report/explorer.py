@@ -9,7 +9,7 @@ import numpy as np
 
 from aoi.cutoff.rule import RULES, Rule, parse_rule, rule_of_policy, statistics
 from aoi.errors import DataError
-from aoi.evaluation.sweep import sweep
+from aoi.evaluation.operating_points import operating_points
 from aoi.netx.metadata import CutoffPolicy
 from aoi.report.thresholds import reached, thresholds
 
@@ -54,13 +54,13 @@ def _entry(rule: Rule, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]
     statistic = statistics(rule, scores)
     texts = thresholds(rule, statistic)
     values = np.array([float(text) for text in texts])
-    points = sweep(statistic, values, scores, labels)
+    points = operating_points(statistic, values, scores, labels)
     title, of = _WORDS.get(rule.name, (rule.name, "its statistic"))
     return {
         "name": rule.name,
         "title": title,
         "of": of,
-        "share": rule.ceiling == 1.0,
+        "share": rule.max_threshold == 1.0,
         "thresholds": texts,
         "start": int(np.flatnonzero(values == rule.threshold)[0]),
         "reached": base64(reached(statistic, texts)),

@@ -26,15 +26,15 @@ def thresholds(rule: Rule, statistic: np.ndarray) -> tuple[str, ...]:
     ``statistic``: float64 (samples, T). Whole numbers where steps or spikes are counted; shares, closer together
     towards 1, for rules whose threshold is at most 1; three-digit numbers in equal ratios for the others.
     """
-    if rule.whole:
+    if rule.integer_threshold:
         texts = _whole(statistic.shape[1])
-    elif rule.ceiling == 1.0:
+    elif rule.max_threshold == 1.0:
         texts = _shares()
     elif _counts(statistic):
         texts = _whole(int(statistic.max()) + 1)
     else:
         texts = _ratios(statistic)
-    texts = [text for text in texts if rule.at(float(text)).fault() is None]
+    texts = [text for text in texts if rule.with_threshold(float(text)).validation_error() is None]
     own = _plain(Decimal(repr(rule.threshold)))
     known = {float(text): text for text in [*_within(texts, statistic), own]}
     return tuple(known[value] for value in sorted(known))

@@ -15,7 +15,7 @@ from typing import Any
 from aoi.errors import ConfigError
 from aoi.experiment.run_folder import RunFolder
 from aoi.files import write_atomically
-from aoi.study.config import Cell
+from aoi.study.config import StudyCell
 
 _POLL_S = 0.2
 # What tables and pictures of a study read of a result.
@@ -28,7 +28,7 @@ RESULT_KEYS = frozenset(
 class CellFolder:
     """A run folder as ``aoi train`` makes it, with the cell's result in it and what else there is beside it."""
 
-    cell: Cell
+    cell: StudyCell
     path: Path
 
     @property
@@ -123,7 +123,7 @@ def _sourceless(config: Any) -> dict[str, Any]:
     return dict(tree)
 
 
-def run_side_by_side(
+def run_cells(
     folders: Sequence[CellFolder],
     command: Callable[[CellFolder], Sequence[str]],
     workers: int,

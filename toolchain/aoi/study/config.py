@@ -33,7 +33,7 @@ class ExperimentEntry(_Study):
 
     config: str = Field(min_length=1, description="an experiment's file, from the folder of the study")
     source: str | None = Field(None, description="recordings instead of the file's; ${NAME} is an environment variable")
-    held_back: Literal["calibration", "test"] = Field("test", description="the split that the cells are judged on")
+    eval_split: Literal["calibration", "test"] = Field("test", description="the split that the cells are judged on")
     cameras: int = Field(1, ge=1, le=64, description="digits: simulated cameras that film what the cells are judged on")
     seeds: Seeds | None = Field(None, min_length=1, description="instead of the study's")
     set: Values = Field(default_factory=dict, description="dotted keys, as --set, and their values")
@@ -83,7 +83,7 @@ class StudyConfig(_Study):
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class StudyCell:
     """One training of a study."""
 
     experiment: str
@@ -93,7 +93,7 @@ class Cell:
     config_file: Path
     overrides: tuple[tuple[str, Any], ...]
     """Dotted keys and their values, all that the cell changes in its experiment's file."""
-    held_back: Literal["calibration", "test"]
+    eval_split: Literal["calibration", "test"]
     cameras: int = 1
     """So many films of each recording that it is judged on, all with noise of their own."""
 
@@ -121,9 +121,9 @@ def load_study(path: Path) -> StudyConfig:
         raise explain(error, str(path)) from None
 
 
-def cells(
+def expand_cells(
     study: StudyConfig, path: Path, sources: Mapping[str, str] | None = None, *, to_run: bool = True
-) -> tuple[Cell, ...]:
+) -> tuple[StudyCell, ...]:
     """All cells of the study in ``path``, seed by seed, so that an unfinished study has whole pairs.
 
     ``sources``: experiment → recordings instead of the study's; where nothing is ``to_run`` they need not be known.
@@ -155,7 +155,7 @@ def cells(
                         f"{path}: experiments.{name}.cameras = {entry.cameras}: only the digits are filmed, "
                         f"and its recordings are {config.data.source}; leave it out"
                     )
-                found.append(Cell(name, arm, seed, config, file, overrides, entry.held_back, entry.cameras))
+                found.append(StudyCell(name, arm, seed, config, file, overrides, entry.eval_split, entry.cameras))
     return tuple(found)
 
 

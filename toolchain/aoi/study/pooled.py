@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aoi.cutoff.rule import make_rule, statistics
-from aoi.evaluation.anytime import right_at
+from aoi.evaluation.anytime import correct_at
 from aoi.evaluation.bootstrap import Bootstrap, interval
-from aoi.evaluation.sweep import sweep
+from aoi.evaluation.operating_points import operating_points
 
 RESAMPLES = 2000
 # Confidences from certain, where hardly a run stops early, to next to none, evenly in their logit.
@@ -24,7 +24,7 @@ _SLACK = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class CellScores:
     """A cell's network on its recordings."""
 
     scores: np.ndarray  # (samples, classes, T), accumulated readout
@@ -35,7 +35,7 @@ class Judged:
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class PooledArm:
     """An arm: row 0 what was measured, the others resamples of seeds and of recordings within them."""
 
     steps: np.ndarray  # float64 (1 + resamples, M), mean decision step at each threshold
@@ -55,14 +55,14 @@ class Pool:
         return fewest
 
 
-def pool(cells: Mapping[int, Judged], resamples: int = RESAMPLES) -> Pool:
+def pool_cells(cells: Mapping[int, CellScores], resamples: int = RESAMPLES) -> PooledArm:
     """``cells``: seed → what was judged. Pools of the same seeds and recordings have paired resamples."""
     seeds, parts = sorted(cells), []
     for seed in seeds:
         cell = cells[seed]
         rule = make_rule("confidence", 1.0, cell.scale)
-        points = sweep(statistics(rule, cell.scores), THRESHOLDS, cell.scores, cell.labels)
-        films = np.concatenate([points.step, points.right, right_at(cell.scores, cell.labels).T]).T
+        points = operating_points(statistics(rule, cell.scores), THRESHOLDS, cell.scores, cell.labels)
+        films = np.concatenate([points.step, points.right, correct_at(cell.scores, cell.labels).T]).T
         values = films.reshape(cell.cameras, -1, films.shape[1]).mean(axis=0)
         drawn = Bootstrap(len(values), resamples, seed).means(values)
         parts.append(np.concatenate([values.mean(axis=0, keepdims=True), drawn]))
@@ -72,15 +72,15 @@ def pool(cells: Mapping[int, Judged], resamples: int = RESAMPLES) -> Pool:
     drawn = means[chosen, rows].mean(axis=1)
     both = np.concatenate([means[:, 0].mean(axis=0, keepdims=True), drawn])
     steps, accuracy, at = np.split(both, [len(THRESHOLDS), 2 * len(THRESHOLDS)], axis=1)
-    return Pool(steps, accuracy, at)
+    return PooledArm(steps, accuracy, at)
 
 
-def own(arm: Pool, max_drop: float) -> dict[str, dict[str, float | None]]:
+def arm_summary(arm: PooledArm, max_drop: float) -> dict[str, dict[str, float | None]]:
     """An arm by itself: steps at a drop of at most ``max_drop`` from its peak, and accuracy at T."""
     return {"steps": _figure(arm.steps_for(arm.peak - max_drop)), "full_accuracy": _figure(arm.at[:, -1])}
 
 
-def against(arm: Pool, reference: Pool, max_drop: float) -> dict[str, dict[str, float | None]]:
+def compare_pooled(arm: PooledArm, reference: PooledArm, max_drop: float) -> dict[str, dict[str, float | None]]:
     """Steps and their share of the reference's, both at the lower of the two peaks less ``max_drop``; and the
     difference in accuracy at T."""
     target = np.minimum(arm.peak, reference.peak) - max_drop

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aoi.evaluation.anytime import right_at
+from aoi.evaluation.anytime import correct_at
 from aoi.evaluation.bootstrap import Bootstrap
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class OperatingPoints:
     """What a rule decides at each of M thresholds, most careful first or in any other order."""
 
     thresholds: np.ndarray  # float64 (M,)
     step: np.ndarray  # int64 (M, samples), decision steps
     right: np.ndarray  # bool (M, samples)
-    full_right: np.ndarray  # bool (samples,), full inference
+    full_correct: np.ndarray  # bool (samples,), full inference
     steps: int  # T
 
     @property
@@ -33,7 +33,7 @@ class Sweep:
     @property
     def accuracy_drop(self) -> np.ndarray:
         """Against all T steps, float64 (M,)."""
-        return self.full_right.mean() - self.accuracy
+        return self.full_correct.mean() - self.accuracy
 
     @property
     def front(self) -> np.ndarray:
@@ -41,17 +41,19 @@ class Sweep:
         return pareto_front(self.mean_decision_step, self.accuracy)
 
 
-def sweep(statistics: np.ndarray, thresholds: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Sweep:
+def operating_points(
+    statistics: np.ndarray, thresholds: np.ndarray, scores: np.ndarray, labels: np.ndarray
+) -> OperatingPoints:
     """Decides all runs at all thresholds.
 
     ``statistics`` float64 (samples, T), of a rule as :func:`aoi.cutoff.rule.statistics` gives them: a run stops
     at the first step where they reach the threshold, otherwise at T. ``scores`` (samples, classes, T), ``labels``
     (samples,).
     """
-    right = right_at(scores, labels)
+    right = correct_at(scores, labels)
     best = np.maximum.accumulate(statistics[:, :-1], axis=1)  # the last step stops in any case
     index = np.stack([(best < threshold).sum(axis=1) for threshold in thresholds])
-    return Sweep(thresholds, index + 1, right[np.arange(len(labels)), index], right[:, -1], right.shape[1])
+    return OperatingPoints(thresholds, index + 1, right[np.arange(len(labels)), index], right[:, -1], right.shape[1])
 
 
 def pareto_front(steps: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
@@ -68,7 +70,7 @@ def pareto_front(steps: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class AtDrop:
+class EarliestPoint:
     """The earliest operating point of a sweep that loses at most ``max_drop``.
 
     A look-back: the threshold is chosen on the very samples that it is reported on, which flatters every rule, the
@@ -84,7 +86,7 @@ class AtDrop:
     draws: np.ndarray  # float64 (resamples,), mean decision step, the threshold chosen anew in every resample
 
 
-def at_drop(points: Sweep, max_drop: float, bootstrap: Bootstrap | None = None) -> AtDrop:
+def earliest_within_drop(points: OperatingPoints, max_drop: float, bootstrap: Bootstrap | None = None) -> EarliestPoint:
     """The fewest mean steps among the thresholds whose drop from full inference is at most ``max_drop``.
 
     A bootstrap of the same samples for two sweeps makes their draws paired.
@@ -92,11 +94,11 @@ def at_drop(points: Sweep, max_drop: float, bootstrap: Bootstrap | None = None) 
     bootstrap = bootstrap or Bootstrap(points.step.shape[1])
     steps, drop = points.mean_decision_step, points.accuracy_drop
     chosen = _fewest(steps, drop, max_drop)
-    lost = points.full_right.astype(np.int8) - points.right
+    lost = points.full_correct.astype(np.int8) - points.right
     drawn_steps, drawn_lost = np.split(bootstrap.means(np.concatenate([points.step, lost]).T), 2, axis=1)
     within = np.where(_at_most(drawn_lost, max_drop), drawn_steps, points.steps)
-    full = float(points.full_right.mean())
-    return AtDrop(
+    full = float(points.full_correct.mean())
+    return EarliestPoint(
         max_drop,
         None if chosen is None else float(points.thresholds[chosen]),
         float(points.steps) if chosen is None else float(steps[chosen]),

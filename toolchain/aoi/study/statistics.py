@@ -10,8 +10,8 @@ import numpy as np
 from aoi.cutoff.fitting import fit_scale
 from aoi.cutoff.rule import candidates, make_rule, statistics
 from aoi.evaluation.anytime import accuracy_at
+from aoi.evaluation.operating_points import correct_at, operating_points
 from aoi.evaluation.reliability import reliability, reliability_at
-from aoi.evaluation.sweep import right_at, sweep
 
 _SLACK = 1e-9  # 5 of 1000 is at most 0.005 whatever the last bit says
 
@@ -30,7 +30,7 @@ def cell_result(
     of steps says nothing but that.
     """
     rule = make_rule("confidence", 1.0, fit_scale(fit_scores, fit_labels), {})
-    points = sweep(statistics(rule, scores), candidates(rule, scores.shape[-1]), scores, labels)
+    points = operating_points(statistics(rule, scores), candidates(rule, scores.shape[-1]), scores, labels)
     at = accuracy_at(scores, labels)
     steps, accuracy = points.mean_decision_step, points.accuracy
     peak = max(float(accuracy.max()), float(at[-1]))
@@ -50,9 +50,9 @@ def cell_result(
         "scale": rule.scale,
         "threshold": None if chosen is None else float(points.thresholds[chosen]),
         "steps_at_drop": float(decided.mean()),
-        "accuracy": float(right_at(scores, labels)[index].mean()),
-        "ece": reliability(confidence[index], right_at(scores, labels)[index]).error,
-        "ece_at": [each.error for each in reliability_at(confidence, right_at(scores, labels))],
+        "accuracy": float(correct_at(scores, labels)[index].mean()),
+        "ece": reliability(confidence[index], correct_at(scores, labels)[index]).error,
+        "ece_at": [each.error for each in reliability_at(confidence, correct_at(scores, labels))],
         "points": {
             "threshold": points.thresholds.tolist(),
             "mean_decision_step": steps.tolist(),

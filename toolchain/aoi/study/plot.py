@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 
 from aoi.files import atomic_path
-from aoi.study.arms import mean_interval
+from aoi.study.statistics import mean_interval
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -23,7 +23,7 @@ _STYLES = (
 
 
 def plot_study(results: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """A row an experiment; ``results``: of :func:`~aoi.study.arms.cell_result`, with ``experiment``,
+    """A row an experiment; ``results``: of :func:`~aoi.study.statistics.cell_result`, with ``experiment``,
     ``arm`` and ``seed``. Bands and bars are 95 % intervals of the mean over seeds."""
     experiments = list(dict.fromkeys(result["experiment"] for result in results))
     figure, grid = plt.subplots(
