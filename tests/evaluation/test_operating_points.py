@@ -77,7 +77,7 @@ def test_each_draw_chooses_its_own_threshold() -> None:
     found = earliest_within_drop(points, 0.01, resamples)
     generator = np.random.default_rng(4)
     for draw, chosen in zip(found.draws, generator.integers(0, 200, (5, 200)), strict=True):
-        lost = points.full_correct[chosen].mean() - points.right[:, chosen].mean(axis=1)
+        lost = points.full_correct[chosen].mean() - points.correct[:, chosen].mean(axis=1)
         assert draw == pytest.approx(points.step[:, chosen].mean(axis=1)[lost <= 0.01 + 1e-9].min())
 
 

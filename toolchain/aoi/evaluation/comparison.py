@@ -1,4 +1,4 @@
-"""Rules side by side: what each needs for the same loss of accuracy."""
+"""Compares stopping rules: the steps that each needs at the same accuracy drop."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from aoi.evaluation.operating_points import EarliestPoint, OperatingPoints, earl
 
 @dataclass(frozen=True, eq=False)
 class RuleOperatingPoints:
-    """A rule over all its thresholds, and its earliest operating point within the allowed drop."""
+    """All operating points of a rule, and the earliest one within the accepted drop."""
 
-    rule: Rule  # its own threshold does not matter
+    rule: Rule  # its own threshold is not used
     points: OperatingPoints
     best: EarliestPoint
 
     def summary(self) -> dict[str, Any]:
-        """Plain numbers, ready for JSON; ``interval`` of ``mean_decision_step`` holds the choice of the threshold."""
+        """Plain numbers for JSON. ``interval``, of ``mean_decision_step``, includes the choice of the threshold."""
         points, best = self.points, self.best
         return {
             "rule": self.rule.name,
@@ -52,9 +52,10 @@ class RuleOperatingPoints:
 def compare_rules(
     rules: Sequence[Rule], scores: np.ndarray, labels: np.ndarray, max_drop: float
 ) -> tuple[RuleOperatingPoints, ...]:
-    """Sweeps each rule over its own candidates on the same samples; all draws are paired.
+    """Tries each rule's candidate thresholds on the same samples; all bootstrap draws are paired.
 
-    ``scores``: accumulated readout (samples, classes, T); ``labels``: int (samples,); ``max_drop``: a share.
+    ``scores``: accumulated readout (samples, classes, T); ``labels``: int (samples,); ``max_drop``: largest accepted
+    drop of accuracy from T, in (0, 1).
     """
     resamples = Bootstrap(len(labels))
     compared = []

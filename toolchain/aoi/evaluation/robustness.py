@@ -1,4 +1,4 @@
-"""How answers move when recordings get worse."""
+"""How results change when recordings get worse."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from aoi.evaluation.bootstrap import Bootstrap, interval
 
 @dataclass(frozen=True)
 class CorruptionEffect:
-    """Four means over the same samples, and how far they moved from the clean recordings."""
+    """Means over corrupted recordings, and their changes from the same recordings when clean."""
 
     full_accuracy: float  # at T
     accuracy: float  # at the decision
     mean_confidence: float  # at the decision
     mean_decision_step: float
-    change: dict[str, float]  # of each of the four, corrupted minus clean
+    change: dict[str, float]  # of each of the four means, corrupted minus clean
     intervals: dict[str, tuple[float, float]]  # of each change, paired bootstrap
 
 
 def compare_with_clean(
     clean: tuple[np.ndarray, Decisions], corrupted: tuple[np.ndarray, Decisions], labels: np.ndarray
 ) -> CorruptionEffect:
-    """(scores (samples, classes, T), decisions) of the clean and of the corrupted recordings, in the same order;
-    ``labels`` int (samples,)."""
+    """Compares the clean and the corrupted recordings, in the same order.
+
+    ``clean``, ``corrupted``: accumulated readout (samples, classes, T) and decisions; ``labels``: int (samples,).
+    """
     before, after = (_columns(scores, decisions, labels) for scores, decisions in (clean, corrupted))
     names = tuple(after)
     moved = np.stack([after[name] - before[name] for name in names], axis=1)

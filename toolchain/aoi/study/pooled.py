@@ -62,7 +62,7 @@ def pool_cells(cells: Mapping[int, CellScores], resamples: int = RESAMPLES) -> P
         cell = cells[seed]
         rule = make_rule("confidence", 1.0, cell.scale)
         points = operating_points(statistics(rule, cell.scores), THRESHOLDS, cell.scores, cell.labels)
-        films = np.concatenate([points.step, points.right, correct_at(cell.scores, cell.labels).T]).T
+        films = np.concatenate([points.step, points.correct, correct_at(cell.scores, cell.labels).T]).T
         values = films.reshape(cell.cameras, -1, films.shape[1]).mean(axis=0)
         drawn = Bootstrap(len(values), resamples, seed).means(values)
         parts.append(np.concatenate([values.mean(axis=0, keepdims=True), drawn]))
