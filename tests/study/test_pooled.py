@@ -56,13 +56,13 @@ def test_intervals_are_as_wide_as_chance() -> None:
     assert 0.8 - found["low"] == pytest.approx(half, rel=0.15)  # type: ignore[operator]
 
 
-def test_films_of_a_recording_are_drawn_together() -> None:
-    """Each film three times says nothing new: means and resamples are those of the recordings alone."""
+def test_renderings_of_a_recording_are_drawn_together() -> None:
+    """Three copies of each recording add no information: means and resamples stay the same."""
     once = late(3, wrong=16)
-    films = CellScores(np.tile(once.scores, (3, 1, 1)), np.tile(once.labels, 3), once.scale, cameras=3)
-    alone, filmed = pool_cells({0: once}, 50), pool_cells({0: films}, 50)
-    assert np.allclose(alone.accuracy, filmed.accuracy)
-    assert np.allclose(alone.steps, filmed.steps)
+    renderings = CellScores(np.tile(once.scores, (3, 1, 1)), np.tile(once.labels, 3), once.scale, cameras=3)
+    single, copied = pool_cells({0: once}, 50), pool_cells({0: renderings}, 50)
+    assert np.allclose(single.accuracy, copied.accuracy)
+    assert np.allclose(single.steps, copied.steps)
 
 
 def test_the_peak_is_one_that_a_threshold_reaches() -> None:
