@@ -49,8 +49,8 @@ def test_places_that_refuse(tmp_path: Path) -> None:
     for path, reason in (
         (tmp_path / "file.txt" / "x", r"file\.txt/x: cannot be written"),
         (Path("/proc/x"), "/proc/x: cannot be written"),
-        (Path("/dev/full"), "/dev/full: is there and no regular file"),
-        (tmp_path / "folder", "folder: is there and no regular file"),
+        (Path("/dev/full"), "/dev/full: exists and is not a regular file"),
+        (tmp_path / "folder", "folder: exists and is not a regular file"),
     ):
         with pytest.raises(WriteError, match=reason):
             write_atomically(path, b"new")

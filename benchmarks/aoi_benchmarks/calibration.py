@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aoi.choices import Split
-from aoi.cutoff.validity import DISTRIBUTIONS, Runs, allowances, simulate, tabulate
+from aoi.choices import RuleName, Split
+from aoi.cutoff.validity import DISTRIBUTIONS, Runs, allowance_table, division_table, validity_table
 from aoi.errors import DataError
 from aoi.workflow.evaluate import run_engine
 from aoi.workflow.network import load
@@ -15,7 +15,7 @@ from aoi.workflow.progress import log
 from aoi.workflow.recordings import Selection, open_selection
 from aoi_benchmarks.report import Report
 
-_RULES = ("confidence", "entropy", "gap", "int-confidence", "patience", "fixed")
+_RULES: tuple[RuleName, ...] = ("confidence", "entropy", "gap", "int-confidence", "patience", "fixed")
 _CAMERAS = 12
 """Simulated cameras, each with a noise of its own: so many recordings of each digit measure a drop to 0.002."""
 _UNSEEN: tuple[Split, ...] = ("calibration", "test")
@@ -32,13 +32,15 @@ def bench(*, network: Path, quick: bool = False) -> Report:
         worlds = dict(list(worlds.items())[:1])
     repetitions = 10 if quick else 2000
     log.info(f"calibrate-then-test, {repetitions} times on each of {', '.join(worlds)}: about 20 seconds each")
-    tables = {"allowances": allowances(), "simulate": simulate(worlds, repetitions=repetitions)}
+    tables = {"allowances": allowance_table(), "simulate": validity_table(worlds, repetitions=repetitions)}
     if unseen is not None:
-        digits, shows = unseen
+        digits, object_of = unseen
         rules, divisions = (_RULES[:1], 2) if quick else (_RULES, 20)
         trials = ((398, 0.01),) if quick else _TRIALS
-        tables["recordings"] = tabulate(digits, rules=rules, trials=trials, divisions=divisions)
-        tables["digits"] = tabulate(digits, rules=rules, trials=((398, 0.01),), shows=shows, divisions=divisions)
+        tables["recordings"] = division_table(digits, rules=rules, trials=trials, divisions=divisions)
+        tables["digits"] = division_table(
+            digits, rules=rules, trials=((398, 0.01),), object_of=object_of, divisions=divisions
+        )
     text = "\n\n".join(f"<!-- {name} -->\n{table}" for name, table in tables.items())
     if unseen is None:
         text += f"\n\n{network} is not there, so the rows on digits are left out: 'aoi demo' makes it"

@@ -15,7 +15,7 @@ from aoi.engine import Engine
 from aoi.errors import DeployError
 from aoi.events.encoding import Encoding
 from aoi.events.recording import make_events
-from aoi.events.stream import Frame, frames_of
+from aoi.events.stream import Frame, split_frames
 from aoi.live.decide import Decision, LiveEngine
 from aoi.live.receive import Arrival
 from aoi.live.windows import Windows
@@ -40,7 +40,7 @@ def stream(kind: str, recordings: int, most: int = 13) -> list[Arrival]:
         n = int(rng.integers(50, 900))
         t = np.sort(rng.integers(0, rng.integers(300, 1200), n))
         events = make_events(rng.integers(0, width, n), rng.integers(0, height, n), t, rng.random(n) < 0.5)
-        frames += frames_of(events, number, len(frames), most=most)
+        frames += split_frames(events, number, len(frames), max_events=most)
     return [Arrival(frame, 0.0) for frame in frames]
 
 
@@ -101,7 +101,9 @@ def test_the_camera_runs_on_and_runs_follow_one_another(make: Make) -> None:
     rng = np.random.default_rng(5)
     t = np.sort(rng.integers(0, 30_500, 3000))
     events = make_events(rng.integers(0, 8, 3000), rng.integers(0, 3, 3000), t, rng.random(3000) < 0.5)
-    arrivals = [Arrival(Frame(frame.sequence, 0, frame.events, False), 0.0) for frame in frames_of(events, 1, most=40)]
+    arrivals = [
+        Arrival(Frame(frame.sequence, 0, frame.events, False), 0.0) for frame in split_frames(events, 1, max_events=40)
+    ]
     arrivals.insert(5, Arrival(None, 0.0))
     engine = on_the_engine(file, rule, "spikes", encoding)
     with LiveLava(file, rule, Windows(encoding), model="fused") as live:

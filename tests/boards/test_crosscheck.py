@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aoi.boards.board import load_board
-from aoi.boards.cost import estimate, work
+from aoi.boards.cost import estimate, workload
 from aoi.boards.crosscheck import simulate
 from aoi.engine import Engine
 from aoi.errors import DataError
@@ -34,7 +34,7 @@ def test_sana_fe_counts_alike_and_lies_in_the_range(seed: int) -> None:
     found = simulate(network, spikes[0])
     assert found.operations == run.operations.sum() > 0
     assert found.spikes == run.spikes.sum() > 0
-    ours = estimate(network, work(network, run.spikes, run.operations, np.array([12])), load_board("nahuku"))
+    ours = estimate(network, workload(network, run.spikes, run.operations, np.array([12])), load_board("nahuku"))
     assert found.synapse_j == pytest.approx(run.operations.sum() * 35.5e-12)
     inputs = int(spikes.sum()) * (111 + 10 * 4.2) * 1e-12  # SANA-FE's messages begin with the input's
     total = found.synapse_j + found.soma_j + found.network_j

@@ -19,7 +19,7 @@ def test_a_measurement_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", '{"samples": 0}'])
 def test_anything_else_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "profile.json").write_text(text)
-    with pytest.raises(DataError, match="no measurement"):
+    with pytest.raises(DataError, match="not a measurement"):
         load_measurement(tmp_path / "profile.json")
     with pytest.raises(DataError, match="cannot be read"):
         load_measurement(tmp_path / "nothing")

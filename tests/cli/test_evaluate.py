@@ -155,7 +155,7 @@ def test_bad_values(aoi: Aoi, calibrated: Path) -> None:
     ):
         refuse(aoi("evaluate", calibrated, "--corrupt", text), text.partition(":")[0], *words)
     refuse(aoi("evaluate", calibrated, "--rules", "best"), "--rules best", "'best'", "patience")
-    refuse(aoi("evaluate", calibrated, "--rules", "all", "--max-drop", "1"), "--max-drop 1")
+    refuse(aoi("evaluate", calibrated, "--rules", "all", "--max-drop", "1"), "max_drop 1")
     refuse(aoi("evaluate", calibrated, "--rules", "gap", "--split", "calibration"), "--split calibration", "gap")
     refuse(aoi("evaluate", calibrated, "--split", "best"), "--split best")
 

@@ -175,7 +175,7 @@ def test_real_recordings_over_the_network(nmnist_folder: Path, aoi: Aoi, tmp_pat
     [
         (("--source", "nowhere"), "nowhere"),
         (("--source", "udp://127.0.0.1"), "expected udp://HOST:PORT"),
-        (("--source", "udp://192.0.2.1:9"), "cannot be listened on"),
+        (("--source", "udp://192.0.2.1:9"), "cannot listen there"),
         (("--source", "digits", "--split", "none"), "--split none"),
         (("--source", "digits", "--rule", "fixed:3", "--no-cutoff"), "exclude each other"),
         (("--source", "digits", "--bins", "3"), "fixed in the file"),

@@ -52,7 +52,7 @@ def test_a_study_that_cannot_be_is_one_line(aoi: Aoi, tmp_path: Path) -> None:
     (cell / "result.json").write_text('{"steps": 24}')
     result = aoi("sweep", path, "--out", tmp_path / "out", "--table")
     assert result.returncode == 2
-    assert "seed0/result.json: is no result of a cell" in result.stderr
+    assert "seed0/result.json: is not the result of a cell" in result.stderr
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_killed_it_leaves_no_process_and_goes_on(aoi: Aoi, tmp_path: Path) -> No
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not any((cell / "result.json").exists() for cell in cells)
     result = aoi("sweep", path, "--out", out, "--table", "--json")
-    assert set(json.loads(result.stdout)["missing"].values()) == {"interrupted; aoi sweep goes on with it"}
+    assert set(json.loads(result.stdout)["missing"].values()) == {"interrupted; aoi sweep resumes it"}
     result = aoi("sweep", path, "--out", out, "--json")
     assert result.returncode == 0, result.stderr
     for cell in cells:

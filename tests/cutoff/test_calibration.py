@@ -8,7 +8,7 @@ import pytest
 from aoi.cutoff import exact
 from aoi.cutoff.calibration import calibrate
 from aoi.cutoff.exact import losses_allowed
-from aoi.cutoff.fitting import fit_fall, fit_scale, fit_scales, fit_units
+from aoi.cutoff.fitting import fit_scale, fit_scale_decay, fit_scales, fit_units
 from aoi.cutoff.rule import RULES, candidates, decide
 from aoi.errors import DataError
 
@@ -39,10 +39,10 @@ def test_fall_is_none_for_new_evidence_and_one_for_repeated() -> None:
     evidence[np.arange(4000), labels] += 0.5
     new = evidence.cumsum(axis=-1)
     again = evidence[..., :1] * np.arange(1, 13)
-    assert fit_fall(new, labels) == pytest.approx(0, abs=0.1)
-    assert fit_fall(again, labels) == pytest.approx(1, abs=0.02)
-    assert fit_fall(new[..., :1], labels) == 0
-    assert 0 <= fit_fall(new[:1], labels[:1]) <= 2
+    assert fit_scale_decay(new, labels) == pytest.approx(0, abs=0.1)
+    assert fit_scale_decay(again, labels) == pytest.approx(1, abs=0.02)
+    assert fit_scale_decay(new[..., :1], labels) == 0
+    assert 0 <= fit_scale_decay(new[:1], labels[:1]) <= 2
 
 
 def test_repeated_evidence_is_less_of_a_reason_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_repeated_evidence_is_less_of_a_reason_to_wait(monkeypatch: pytest.Monke
     evidence[np.arange(150), labels] += 1.5
     falling = calibrate(evidence * np.arange(1, 13), labels, max_drop=0.005)
     assert falling.lost == 0  # the promise alone decides
-    monkeypatch.setattr("aoi.cutoff.calibration.fit_fall", lambda *_: 0.0)
+    monkeypatch.setattr("aoi.cutoff.calibration.fit_scale_decay", lambda *_: 0.0)
     level = calibrate(evidence * np.arange(1, 13), labels, max_drop=0.005)
     assert falling.mean_decision_step < level.mean_decision_step
 
@@ -108,10 +108,10 @@ def test_a_larger_drop_stops_earlier() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -0.1, 2.0, float("nan")])
-def test_what_is_no_probability_is_refused(value: float) -> None:
-    with pytest.raises(DataError, match="--max-drop"):
+def test_numbers_that_are_not_probabilities_are_refused(value: float) -> None:
+    with pytest.raises(DataError, match="max_drop"):
         calibrate(*streams(20, 0), max_drop=value)
-    with pytest.raises(DataError, match="--risk"):
+    with pytest.raises(DataError, match="risk"):
         calibrate(*streams(20, 0), risk=value)
 
 
@@ -213,7 +213,7 @@ def test_the_search_ends_at_the_first_threshold_that_fails(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("risk", [1e-7, 1e-300])
 def test_risks_below_what_the_test_resolves_are_refused(risk: float) -> None:
-    with pytest.raises(DataError, match=f"--risk {risk}: .*1e-06"):
+    with pytest.raises(DataError, match=f"risk {risk}: .*1e-06"):
         calibrate(*streams(20, 0), risk=risk)
 
 
@@ -221,9 +221,9 @@ def test_recordings_that_cannot_be_used_are_refused() -> None:
     scores, labels = streams(20, 0)
     with pytest.raises(DataError, match="no recordings"):
         calibrate(scores[:0], labels[:0])
-    with pytest.raises(DataError, match="label 7 of the recordings is none of the network's 5 classes"):
+    with pytest.raises(DataError, match="label 7 of the recordings is not one of the network's 5 classes"):
         calibrate(scores, np.where(np.arange(20) == 3, 7, labels))
-    with pytest.raises(DataError, match="--rule hope"):
+    with pytest.raises(DataError, match="rule hope"):
         calibrate(scores, labels, rule="hope")
-    with pytest.raises(DataError, match="--temperature warm"):
+    with pytest.raises(DataError, match="temperature warm"):
         calibrate(scores, labels, temperature="warm")

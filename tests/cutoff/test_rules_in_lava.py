@@ -49,10 +49,10 @@ def test_decisions_equal_the_engine_s(network: Path) -> None:
     scores = Engine(file.description).run(samples).scores
     labels = scores[..., -1].argmax(axis=1)
     assert set(THRESHOLDS) == set(RULES)
-    rules = [fit_rule(name, scores, labels).at(threshold) for name, threshold in THRESHOLDS.items()]
+    rules = [fit_rule(name, scores, labels).with_threshold(threshold) for name, threshold in THRESHOLDS.items()]
     rules += [
         rule_of_policy(file.metadata.policy),  # type: ignore[union-attr, arg-type]
-        fit_rule("confidence", scores, labels, "step").at(0.8),
+        fit_rule("confidence", scores, labels, "step").with_threshold(0.8),
         parse_rule("patience:2"),
         None,
     ]

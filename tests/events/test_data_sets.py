@@ -72,10 +72,10 @@ def test_what_is_wrong_with_a_folder(tmp_path):
     write_folder(tmp_path, {"Train/a": 2})
     (tmp_path / "Train" / "b").mkdir()
     assert_refused(tmp_path, "class 'b' has no recordings")
-    strange = tmp_path / "Train" / "b" / "notes.txt"
-    strange.write_text("x")
-    assert_refused(tmp_path, str(strange), ".aedat4")
-    strange.unlink()
+    stray = tmp_path / "Train" / "b" / "notes.txt"
+    stray.write_text("x")
+    assert_refused(tmp_path, str(stray), ".aedat4")
+    stray.unlink()
     cut = tmp_path / "Train" / "b" / "1.bin"
     cut.write_bytes(b"1234567")
     assert_refused(tmp_path, str(cut), "truncated")
@@ -179,5 +179,5 @@ def test_an_empty_split_says_what_to_do():
 
 
 def test_shares_that_leave_no_training_are_refused():
-    with pytest.raises(ValidationError, match="leaves no training"):
+    with pytest.raises(ValidationError, match="leaves nothing to train on"):
         SplitOptions(validation=0.5, calibration=0.5)

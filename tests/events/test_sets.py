@@ -34,7 +34,7 @@ def test_as_tonic_reads_it(name, tmp_path, monkeypatch):
     WRITERS[name](tmp_path / name)
     spec = SETS[name.lower()]
     dataset = open_dataset(str(tmp_path / name)) if name != "NMNIST" else spec.open(tmp_path / name)
-    calls = CALLS.get(name, spec.calls)
+    calls = CALLS.get(name, spec.download_calls)
     # A cochlea's spikes have one polarity: 1 in tonic, 0 here, where it is a number of a channel.
     fields = "xytp" if spec.sensor_size[2] == 2 else "xt"
     for part, arguments in zip(spec.expected, calls, strict=True):
@@ -76,7 +76,7 @@ def test_without_a_test_part_a_share_by_name_is_one(tmp_path):
 def test_one_that_is_not_there_says_where_to_put_what(name, tmp_path, monkeypatch):
     monkeypatch.setenv("AOI_DATA_CACHE", str(tmp_path))
     spec = SETS[name.lower()]
-    with pytest.raises(DataError, match=r"0 of \d+ .*--download") as caught:
+    with pytest.raises(DataError, match=r"0 of \d+ .*download") as caught:
         open_dataset(name.upper())
     assert spec.layout in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)

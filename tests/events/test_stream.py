@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aoi.errors import DataError
 from aoi.events.recording import EVENT, TIME_LIMIT, make_events
-from aoi.events.stream import MAX_EVENTS, BadFrame, Frame, frames_of, pack, read_frames, unpack
+from aoi.events.stream import MAX_EVENTS, BadFrame, Frame, pack, read_frames, split_frames, unpack
 
 recordings = st.lists(
     st.tuples(st.integers(0, 0x7FFF), st.integers(0, 0x7FFF), st.integers(-(2**30), 2**30 - 1), st.booleans()),
@@ -27,7 +27,7 @@ def some_frame(**changes: object) -> Frame:
 
 @given(events=recordings, sequence=st.integers(0, 2**32 - 1))
 def test_a_recording_comes_out_as_it_went_in(events: np.ndarray, sequence: int) -> None:
-    frames = list(frames_of(events, 3, sequence))
+    frames = list(split_frames(events, 3, sequence))
     back = [unpack(pack(frame)) for frame in frames]
     np.testing.assert_array_equal(
         np.concatenate([frame.events for frame in back]), events[np.argsort(events["t"], kind="stable")]

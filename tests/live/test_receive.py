@@ -69,7 +69,7 @@ def test_silence_is_told_once(sender: socket.socket) -> None:
 
 def test_the_port_is_free_again() -> None:
     with UdpReceiver("127.0.0.1", 0, buffer=10, idle_s=1) as receiver:
-        with pytest.raises(DataError, match="cannot be listened on"):
+        with pytest.raises(DataError, match="cannot listen there"):
             UdpReceiver("127.0.0.1", receiver.port, buffer=10, idle_s=1)
         port = receiver.port
     UdpReceiver("127.0.0.1", port, buffer=10, idle_s=1).close()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aoi.events.encode import encode
 from aoi.events.encoding import Encoding
 from aoi.events.recording import EVENT, make_events
-from aoi.events.stream import Frame, frames_of
+from aoi.events.stream import Frame, split_frames
 from aoi.live.windows import Bin, Windows
 
 SENSOR = (7, 5, 2)
@@ -44,7 +44,7 @@ def test_every_recording_is_one_window_encoded_as_ever(
     windows = Windows(encoding)
     sequence = 0
     for number, events in enumerate(streams, 1):
-        frames = list(frames_of(events, number, sequence, most=most))
+        frames = list(split_frames(events, number, sequence, max_events=most))
         sequence += len(frames)
         bins = fed(windows, frames)
         assert [(each.window, each.recording, each.step) for each in bins] == [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aoi.cutoff.rule import Decisions
-from aoi.report.chosen import choose, frames, most_shown, pooling, sensor
+from aoi.report.chosen import choose, frames, max_recordings, pooling, sensor
 
 
 def test_wrong_ones_by_certainty_then_slow_ones_then_the_quickest_of_each_class() -> None:
@@ -19,7 +19,7 @@ def test_wrong_ones_by_certainty_then_slow_ones_then_the_quickest_of_each_class(
     groups: dict[str, list[int]] = {}
     for index, group in choose(decisions, labels, 24):
         groups.setdefault(group, []).append(index)
-    assert groups == {"Wrong": [6, 5], "Slowest": [1, 3, 7], "Quickest of a class": [0, 2, 4]}
+    assert groups == {"Wrong": [6, 5], "Slowest": [1, 3, 7], "Fastest of each class": [0, 2, 4]}
     assert [group for _, group in choose(decisions, labels, 3)] == list(groups)  # one of each where room is scarce
 
 
@@ -42,5 +42,5 @@ def test_a_large_sensor_is_shown_coarser() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 16, 16, 24), (2, 34, 34, 30), (2, 480, 640, 100), (2, 128, 128, 4096)])
 def test_the_page_has_room_for_some(shape: tuple[int, int, int, int]) -> None:
-    most = most_shown(shape, layers=5, rules=6, classes=11)
+    most = max_recordings(shape, layers=5, rules=6, classes=11)
     assert most >= 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from aoi.cutoff.rule import Rule
-from aoi.live.decide import Live, Verdict
+from aoi.live.decide import Live, StepDecision
 from aoi.live.windows import Bin, Windows
 from aoi.netx.read import NetworkFile
 from aoi_deploy.lava.session import LavaSession, SampleResult
@@ -78,12 +78,12 @@ class LiveLava(Live):
         super().__init__(windows)
         self.session = _StepSession(network, steps=windows.encoding.bins, rule=rule, **options)
 
-    def _step(self, each: Bin) -> Verdict | None:
+    def _step(self, each: Bin) -> StepDecision | None:
         result = self.session.feed(each.spikes.reshape(-1))
         if result is None:
             return None
         self.steps_executed += result.steps_executed
-        return Verdict(result.prediction, result.confidence, result.decision_step)
+        return StepDecision(result.prediction, result.confidence, result.decision_step)
 
     def close(self) -> None:
         """Ends the processes and frees their memory; may be called again."""

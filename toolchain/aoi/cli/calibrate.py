@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aoi.choices import Temperature
+from aoi.choices import RuleName, Temperature
 from aoi.cli.console import JsonFlag, print_json, print_table, progress
 from aoi.cli.options import CalibrationOptions, MaxDropOption, NetworkOptions
 
@@ -16,12 +16,7 @@ def command(
     recordings: CalibrationOptions,
     max_drop: MaxDropOption = 0.005,
     risk: Annotated[float, typer.Option(help="A certified drop is exceeded with at most this probability.")] = 0.05,
-    rule: Annotated[
-        str,
-        typer.Option(
-            help="What decides: confidence, entropy, gap, conformal, patience, fixed, int-confidence or int-gap."
-        ),
-    ] = "confidence",
+    rule: Annotated[RuleName, typer.Option(help="What decides.")] = "confidence",
     temperature: Annotated[
         Temperature, typer.Option(help="Of the confidence: shared by all steps, or one a step.")
     ] = "shared",
@@ -34,7 +29,7 @@ def command(
 
     Example: aoi calibrate runs/demo/network.net --max-drop 0.005
     """
-    from aoi.cutoff.calibration import check_request
+    from aoi.cutoff.checks import check_request
     from aoi.workflow.calibrate import calibrate, check_split
     from aoi.workflow.recordings import open_selection
 

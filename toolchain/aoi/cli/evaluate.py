@@ -39,7 +39,7 @@ def command(
 
     Example: aoi evaluate runs/demo/network.net --rules all --corrupt drop:0.1,0.3
     """
-    from aoi.cutoff.calibration import check_max_drop
+    from aoi.cutoff.checks import check_max_drop
     from aoi.events.corrupt import parse_corruptions
     from aoi.workflow.compare import compare_on, rule_names, table
     from aoi.workflow.evaluate import corrupted, evaluate

@@ -33,7 +33,7 @@ def command(
     import socket
     import time
 
-    from aoi.events.stream import frames_of, pack
+    from aoi.events.stream import pack, split_frames
     from aoi.live.receive import udp_address
     from aoi.workflow.live import open_playlist, paced
 
@@ -45,7 +45,7 @@ def command(
         while True:
             for named in recordings:
                 sent["recordings"] += 1
-                for frame in frames_of(named.events, sent["recordings"], sent["frames"]):
+                for frame in split_frames(named.events, sent["recordings"], sent["frames"]):
                     sent["frames"] += 1
                     sent["events"] += len(frame.events)
                     yield frame

@@ -17,7 +17,7 @@ from aoi.cli.options import NetworkOptions, NoCutoffFlag, RuleOption, SplitOptio
 
 if TYPE_CHECKING:
     from aoi.live.decide import Decision, Live
-    from aoi.live.receive import Received
+    from aoi.live.receive import ReceiveCounts
     from aoi.workflow.live import Named
 
 _SETTLED = 100  # decisions after which memory should not grow any more
@@ -70,7 +70,7 @@ def command(
     import signal
     import time
 
-    from aoi.live.receive import Received, UdpReceiver, from_pipe, udp_address
+    from aoi.live.receive import ReceiveCounts, UdpReceiver, from_pipe, udp_address
     from aoi.live.windows import Windows
     from aoi.workflow.live import live_encoding, open_live, open_playlist, play
     from aoi.workflow.network import require_rule
@@ -88,12 +88,12 @@ def command(
     with ExitStack() as stack:
         live = stack.enter_context(open_live(net, chosen, Windows(encoding), on=on, model=model))
         if recorded:
-            received = Received()
+            received = ReceiveCounts()
             playlist = open_playlist(source, split, net)
             classes = classes or playlist.classes
             arrivals = play(playlist, speed, playing, received)
         elif source == "-":
-            received = Received()
+            received = ReceiveCounts()
             arrivals = from_pipe(sys.stdin.buffer, received)
         else:
             receiver = stack.enter_context(UdpReceiver(*udp_address(source), buffer=buffer, idle_s=idle_ms / 1e3))
@@ -176,7 +176,7 @@ def _memory_mb() -> float:
         return 0.0
 
 
-def _summary(live: Live, received: Received, decided: int, wall_s: float, memory: list[float]) -> dict[str, Any]:
+def _summary(live: Live, received: ReceiveCounts, decided: int, wall_s: float, memory: list[float]) -> dict[str, Any]:
     latency = live.latencies
     return {
         "decisions": decided,

@@ -1,4 +1,4 @@
-"""Two pictures: accuracy over timesteps with the operating point, and when the decisions fall."""
+"""Two plots: accuracy over timesteps with the operating point, and the distribution of decision steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from matplotlib.figure import Figure
 from aoi.evaluation.anytime import AnytimeResult
 from aoi.files import atomic_path
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#666666"  # told apart without colour vision
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#666666"  # distinguishable without colour vision
+SERIES_STYLES = (
+    (BLUE, "o", "-"), (ORANGE, "s", "--"), ("#009e73", "^", "-."), ("#cc79a7", "D", ":"),
+    ("#56b4e9", "v", "-"), ("#e69f00", "P", "--"), ("#000000", "X", "-."), (GREY, "*", ":"),
+)  # fmt: skip
+"""Colour (Okabe and Ito), marker and dash of each series: distinguishable without colour vision, and without colour."""
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -20,7 +25,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def accuracy_figure(result: AnytimeResult) -> Figure:
-    """Accuracy over timesteps; the cutoff's operating point lies at its mean decision step."""
+    """Accuracy over timesteps; the cutoff's operating point is at its mean decision step."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
     steps = np.arange(1, result.steps + 1)
@@ -40,17 +45,17 @@ def accuracy_figure(result: AnytimeResult) -> Figure:
 
 
 def decision_figure(result: AnytimeResult) -> Figure:
-    """Histogram of decision steps, wrong answers on top."""
+    """Histogram of decision steps, wrong answers stacked on top of correct ones."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
-    right = result.decisions.prediction == result.labels
-    counts = [np.bincount(result.decisions.step[mask], minlength=result.steps + 1)[1:] for mask in (right, ~right)]
+    correct = result.decisions.prediction == result.labels
+    counts = [np.bincount(result.decisions.step[mask], minlength=result.steps + 1)[1:] for mask in (correct, ~correct)]
     steps = np.arange(1, result.steps + 1)
-    axes.bar(steps, counts[0], color=BLUE, label="right")
+    axes.bar(steps, counts[0], color=BLUE, label="correct")
     axes.bar(steps, counts[1], bottom=counts[0], color=ORANGE, hatch="//", label="wrong")
     axes.axvline(result.mean_decision_step, color=GREY, linestyle="--", label=f"mean {result.mean_decision_step:.1f}")
     axes.set(xlabel="decision step", ylabel="samples", xlim=(0, result.steps + 1))
-    axes.set_title(f"When {len(result.labels)} samples are decided (T = {result.steps})")
+    axes.set_title(f"Decision steps of {len(result.labels)} samples (T = {result.steps})")
     axes.legend(frameon=False)
     axes.grid(axis="y", alpha=0.25)
     return figure

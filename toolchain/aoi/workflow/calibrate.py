@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from aoi.choices import Temperature
-from aoi.cutoff.calibration import Calibration, check_request, silent
+from aoi.choices import RuleName, Temperature
+from aoi.cutoff.calibration import Calibration, is_silent
 from aoi.cutoff.calibration import calibrate as fit
+from aoi.cutoff.checks import check_request
 from aoi.cutoff.rule import Rule
 from aoi.errors import DataError
 from aoi.events.recording import set_fingerprint
@@ -79,7 +80,7 @@ def calibrate(
     *,
     max_drop: float = 0.005,
     risk: float = 0.05,
-    rule: str = "confidence",
+    rule: RuleName = "confidence",
     temperature: Temperature = "shared",
     progress: Progress | None = None,
 ) -> Calibrated:
@@ -112,7 +113,7 @@ def calibrate(
     skipped = len(data.spikes.skipped)
     data, copies = _without_copies(data)
     scores = run_engine(network, data, "running on the engine", progress).scores
-    if silent(scores):
+    if is_silent(scores):
         log.warning(
             "%s: says nothing on all %d recordings: its outputs are equal at every step", network.path, len(data)
         )

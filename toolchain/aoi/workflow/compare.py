@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from aoi.cutoff.calibration import check_max_drop, fit_rule
+from aoi.cutoff.calibration import fit_rule
+from aoi.cutoff.checks import check_max_drop
 from aoi.cutoff.rule import RULES, Rule, parse_rule
 from aoi.errors import DataError
 from aoi.evaluation.bootstrap import interval
-from aoi.evaluation.comparison import Compared, compare_rules
+from aoi.evaluation.comparison import RuleOperatingPoints, compare_rules
 from aoi.workflow.evaluate import run_engine
 from aoi.workflow.network import Network, load, network_path
 from aoi.workflow.progress import Progress
@@ -38,7 +39,7 @@ def compare_networks(
     *,
     max_drop: float = 0.005,
     progress: Progress | None = None,
-) -> tuple[dict[str, tuple[Compared, ...]], list[dict[str, Any]]]:
+) -> tuple[dict[str, tuple[RuleOperatingPoints, ...]], list[dict[str, Any]]]:
     """Title of each network → its rules at their earliest operating point within ``max_drop``; and the table's rows.
 
     A look-back: each threshold is the best one on these very recordings. What rules need besides a threshold comes from
@@ -49,7 +50,7 @@ def compare_networks(
     for index, path in enumerate(paths):
         if path.resolve() in [each.resolve() for each in paths[:index]]:
             raise DataError(f"{sources[index]}: is named twice; name each network once")
-    compared: dict[str, tuple[Compared, ...]] = {}
+    compared: dict[str, tuple[RuleOperatingPoints, ...]] = {}
     marks: list[bytes] = []
     for title, path in zip(_titles(paths), paths, strict=True):
         network = load(path)
@@ -67,13 +68,13 @@ def compare_on(
     names: Sequence[str],
     max_drop: float,
     progress: Progress | None = None,
-) -> tuple[Compared, ...]:
+) -> tuple[RuleOperatingPoints, ...]:
     """Rules of these names on the readout (samples, classes, T) of ``data``."""
     check_max_drop(max_drop)
     return compare_rules(_fitted_rules(network, data, names, progress), scores, data.labels, max_drop)
 
 
-def table(compared: Mapping[str, tuple[Compared, ...]], marks: Sequence[bytes]) -> list[dict[str, Any]]:
+def table(compared: Mapping[str, tuple[RuleOperatingPoints, ...]], marks: Sequence[bytes]) -> list[dict[str, Any]]:
     """One row a network and rule, with its difference to a reference on the same recordings, as far as there is one.
 
     The reference of a rule is the network's first rule, that of a first rule is the first rule of the first network on

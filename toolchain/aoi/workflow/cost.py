@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from aoi.boards.board import Range, board_names, load_board
-from aoi.boards.cost import Estimate, estimate, share, work
+from aoi.boards.cost import Estimate, estimate, share
 from aoi.cutoff.rule import Rule, decide
 from aoi.engine import Engine, Run
 from aoi.errors import DataError
@@ -25,7 +25,7 @@ def costs(description: NetworkDescription, run: Run, rule: Rule | None, board: s
     ends = {"at_t": np.full(len(run.spikes), run.spikes.shape[-1])}
     if rule is not None:
         ends = {"until_decision": decide(rule, run.scores).step} | ends
-    done = {name: work(description, run.spikes, run.operations, end) for name, end in ends.items()}
+    done = {name: workload(description, run.spikes, run.operations, end) for name, end in ends.items()}
     saved = share(done["until_decision"], done["at_t"]) if rule is not None else None
     return {
         "samples": len(run.spikes),

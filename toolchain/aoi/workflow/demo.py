@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aoi.cutoff.rule import decide
-from aoi.evaluation.anytime import drops, judge
+from aoi.evaluation.anytime import anytime_result, drops
 from aoi.experiment.config import config_folder, load_config
 from aoi.files import write_atomically
 from aoi.workflow.calibrate import calibrate
@@ -62,7 +62,7 @@ def demo(run: Path, progress: Progress | None = None) -> Demo:
     net = load(net.path)
     data = open_data(None, net, split="test", progress=progress)
     scores = run_engine(net, data, "running on the engine", progress).scores
-    result = judge(scores, data.labels, decide(net.rule, scores))
+    result = anytime_result(scores, data.labels, decide(net.rule, scores))
     full, cut = _deploy_twice(net, data, run, result.accuracy_at, progress)
     differing = sum(
         (each.prediction, each.decision_step) != (expected.prediction[each.index], expected.step[each.index])

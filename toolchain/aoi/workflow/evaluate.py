@@ -13,8 +13,8 @@ import numpy as np
 
 from aoi.cutoff.rule import Decisions, Rule, decide, softmax_peak
 from aoi.engine import Engine, Run
-from aoi.evaluation.anytime import AnytimeResult, judge
-from aoi.evaluation.robustness import against_clean
+from aoi.evaluation.anytime import AnytimeResult, anytime_result
+from aoi.evaluation.robustness import compare_with_clean
 from aoi.evaluation.summary import summarise
 from aoi.events.corrupt import Corruption
 from aoi.workflow.network import Network, choose_rule
@@ -144,7 +144,7 @@ def evaluate_run(network: Network, data: Recordings, run: Run, rule: Rule | None
         rule=rule,
         split=data.split,
         summary=summary,
-        anytime=judge(run.scores, data.labels, decisions),
+        anytime=anytime_result(run.scores, data.labels, decisions),
         run=run,
     )
 
@@ -180,7 +180,7 @@ def corrupted(
     for corruption in corruptions:
         worse = open_selection(network, replace(data.selection, corruption=corruption), progress)
         scores = run_engine(network, worse, f"running on {corruption}", progress).scores
-        level = against_clean(clean, judged(scores), data.labels)
+        level = compare_with_clean(clean, judged(scores), data.labels)
         about = {"corruption": str(corruption), "kind": corruption.kind, "strength": corruption.strength}
         rows.append(about | asdict(level))
     return rows

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aoi.choices import parse_split
 from aoi.errors import DataError
 from aoi.workflow.deploy import Deployment, engine_accuracy, results_folder, write_results
 from aoi.workflow.network import load
 from aoi.workflow.progress import Progress
-from aoi.workflow.recordings import Recordings, Selection, parse_split
+from aoi.workflow.recordings import Recordings, Selection
 
 if TYPE_CHECKING:
     from aoi_deploy.jobs.folder import JobFolder

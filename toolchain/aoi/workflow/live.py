@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from aoi.choices import Model
+from aoi.choices import Model, parse_split
 from aoi.cutoff.rule import Rule
 from aoi.engine import Engine
 from aoi.errors import DataError
@@ -20,12 +20,12 @@ from aoi.events.config import DataConfig
 from aoi.events.encoding import Encoding
 from aoi.events.formats import read_recording
 from aoi.events.splits import require_split
-from aoi.events.stream import Frame, frames_of
+from aoi.events.stream import Frame, split_frames
 from aoi.live.decide import Live, LiveEngine
-from aoi.live.receive import Arrival, Received
+from aoi.live.receive import Arrival, ReceiveCounts
 from aoi.live.windows import Windows
 from aoi.workflow.network import Network
-from aoi.workflow.recordings import open_config, parse_split, resolve_source
+from aoi.workflow.recordings import open_config, resolve_source
 
 Executor = Literal["engine", "lava"]
 
@@ -116,14 +116,16 @@ def paced(frames: Iterable[Frame], speed: float | None) -> Iterator[Frame]:
         yield frame
 
 
-def play(playlist: Playlist, speed: float | None, playing: dict[int, Named], received: Received) -> Iterator[Arrival]:
+def play(
+    playlist: Playlist, speed: float | None, playing: dict[int, Named], received: ReceiveCounts
+) -> Iterator[Arrival]:
     """Frames of recordings as if they came from outside; ``playing`` gets the number and name of each as it begins."""
 
     def frames() -> Iterator[Frame]:
         sequence = 0
         for number, named in enumerate(playlist.recordings, 1):
             playing[number] = named
-            for frame in frames_of(named.events, number, sequence):
+            for frame in split_frames(named.events, number, sequence):
                 sequence += 1
                 yield frame
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aoi.choices import Split
+from aoi.choices import Split, parse_split
 from aoi.errors import DataError
 from aoi.events.config import DataConfig
 from aoi.events.corrupt import Corruption
@@ -40,7 +40,7 @@ class Selection:
     skip_damaged: bool = False
     corruption: Corruption | None = None
     camera: int = 0
-    """Which of the simulated cameras films the digits; the network's own is 0."""
+    """Which of the simulated cameras renderings the digits; the network's own is 0."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -275,17 +275,6 @@ def refuse_seen(network: Network, spikes: SpikeData, purpose: str, remedy: str) 
             f"{int(seen.sum())} of {len(spikes)} recordings{purpose}, such as {spikes.ids[int(seen.argmax())]}, were "
             f"seen in training; {remedy}"
         )
-
-
-def parse_split(text: str) -> Split:
-    """The split of that name, whatever its case. Raises DataError."""
-    from typing import get_args
-
-    found = next((name for name in get_args(Split) if name == text.lower()), None)
-    if found is None:
-        raise DataError(f"split {text}: there is no such split; the splits are {', '.join(get_args(Split))}")
-    split: Split = found
-    return split
 
 
 def _from_array(

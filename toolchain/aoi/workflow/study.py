@@ -20,10 +20,10 @@ from aoi.command import aoi_command
 from aoi.engine import Run
 from aoi.errors import CheckFailed, ConfigError
 from aoi.files import atomic_file, write_atomically
-from aoi.study.arms import cell_result, compare_arms
-from aoi.study.cells import CellFolder, run_side_by_side
-from aoi.study.config import StudyConfig, cells, load_study
-from aoi.study.pooled import Judged, against, own, pool
+from aoi.study.cells import CellFolder, run_cells
+from aoi.study.config import StudyConfig, expand_cells, load_study
+from aoi.study.pooled import CellScores, arm_summary, compare_pooled, pool_cells
+from aoi.study.statistics import cell_result, compare_arms
 from aoi.workflow.evaluate import run_engine
 from aoi.workflow.network import Network, load
 from aoi.workflow.progress import log
@@ -79,7 +79,7 @@ def open_study(
     """Reads a study's YAML file. ``data``: ``EXPERIMENT=SOURCE``, or ``SOURCE`` for all. Raises ConfigError."""
     plan = load_study(file)
     root = out or Path("runs") / plan.name
-    every = cells(plan, file, _sources(plan, data), to_run=to_run)
+    every = expand_cells(plan, file, _sources(plan, data), to_run=to_run)
     options = [*(["--download"] if download else []), *(["--skip-damaged"] if skip_damaged else [])]
     for text in data:
         options += ["--data", text]
@@ -121,7 +121,7 @@ def run_here(study: Study, todo: Sequence[CellFolder], workers: int) -> None:
             said = f"accuracy {result['full_accuracy']:.4f}, {result['steps_at_drop']:.2f} of {result['steps']} steps"
         log.info("%d of %d: %s: %s", ended, len(todo), folder.cell.name, said)
 
-    run_side_by_side(todo, lambda folder: [*study.command(folder), "--attached"], workers, done)
+    run_cells(todo, lambda folder: [*study.command(folder), "--attached"], workers, done)
 
 
 def run_on_slurm(study: Study, todo: Sequence[CellFolder], wants: Resources) -> None:
@@ -199,7 +199,7 @@ def summarise(study: Study) -> dict[str, Any]:
         "picture": None,
     }
     if summary["done"]:
-        from aoi.study.picture import plot_study
+        from aoi.study.plot import plot_study
 
         picture = root / "study.png"
         plot_study([result for result in results.values() if result is not None], picture)
@@ -253,40 +253,41 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
         skip_damaged=skip_damaged,
     )
     network = load(export_run(run, run.network))
-    films = [
+    renderings = [
         [
             open_selection(network, Selection(split=split, skip_damaged=skip_damaged, camera=camera))
             for camera in range(cell.cameras)
         ]
-        for split in (cell.held_back, "validation")
+        for split in (cell.eval_split, "validation")
     ]
     judged, fit = (
-        [(run_engine(network, data, "running on the engine", None), data.labels) for data in every] for every in films
+        [(run_engine(network, data, "running on the engine", None), data.labels) for data in every]
+        for every in renderings
     )
     scores, labels = _joined(judged)
-    held_back = films[0][0].spikes
-    channels, height, width, _ = held_back.shape
-    weights = load_network(run, (channels, height, width), len(held_back.classes))
+    recordings = renderings[0][0].spikes
+    channels, height, width, _ = recordings.shape
+    weights = load_network(run, (channels, height, width), len(recordings.classes))
     result = {
         "experiment": cell.experiment,
         "arm": cell.arm,
         "seed": cell.seed,
-        "split": cell.held_back,
+        "split": cell.eval_split,
         "cameras": cell.cameras,
         **cell_result(scores, labels, *_joined(fit), max_drop),
         "rate": _rates(judged[0][0].spikes, network),
-        "stf": spatial_temporal_factors(weights, held_back, cell.config.training.chunk_steps),
+        "stf": spatial_temporal_factors(weights, recordings, cell.config.training.chunk_steps),
         **{key: getattr(trained, key) for key in ("train_samples", "kept_epoch", "train_s", "samples_per_s")},
         "resumed": resume,
-        "skipped": len(held_back.skipped) + trained.skipped,
+        "skipped": len(recordings.skipped) + trained.skipped,
     }
     with atomic_file(folder.scores_file) as file:
-        np.savez_compressed(file, scores=scores, labels=labels, ids=np.tile(held_back.ids, cell.cameras))
+        np.savez_compressed(file, scores=scores, labels=labels, ids=np.tile(recordings.ids, cell.cameras))
     folder.finish(result)
 
 
 def _joined(runs: Sequence[tuple[Run, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and labels of all films, camera by camera."""
+    """Scores and labels of all renderings, camera by camera."""
     return np.concatenate([run.scores for run, _ in runs]), np.concatenate([labels for _, labels in runs])
 
 
@@ -301,27 +302,27 @@ def _add_pooled(rows: list[dict[str, Any]], folders: Sequence[CellFolder], plan:
     """Over the recordings of all seeds that every arm of a comparison has: ``pooled`` of rows and of differences."""
     judged = _judged(folders)
     pooled: Callable[[str, tuple[int, ...]], Any] = cache(
-        lambda arm, seeds: pool({seed: judged[arm, seed] for seed in seeds})
+        lambda arm, seeds: pool_cells({seed: judged[arm, seed] for seed in seeds})
     )
     for row in rows:
         seeds = [seed for seed in row["seeds"] if (row["arm"], seed) in judged]
         if not seeds:
             continue
-        row["pooled"] = own(pooled(row["arm"], tuple(seeds)), plan.max_drop)
+        row["pooled"] = arm_summary(pooled(row["arm"], tuple(seeds)), plan.max_drop)
         for reference, found in row["against"].items():
             shared = tuple(seed for seed in seeds if (reference, seed) in judged)
             if shared:
-                found["pooled"] = against(pooled(row["arm"], shared), pooled(reference, shared), plan.max_drop)
+                found["pooled"] = compare_pooled(pooled(row["arm"], shared), pooled(reference, shared), plan.max_drop)
 
 
-def _judged(folders: Sequence[CellFolder]) -> Mapping[tuple[str, int], Judged]:
-    judged: dict[tuple[str, int], Judged] = {}
+def _judged(folders: Sequence[CellFolder]) -> Mapping[tuple[str, int], CellScores]:
+    judged: dict[tuple[str, int], CellScores] = {}
     for folder in folders:
         result = folder.result()
         if result is not None and folder.scores_file.is_file():
             try:
                 with np.load(folder.scores_file, allow_pickle=False) as held:
-                    judged[folder.cell.arm, folder.cell.seed] = Judged(
+                    judged[folder.cell.arm, folder.cell.seed] = CellScores(
                         held["scores"], held["labels"], result["scale"], folder.cell.cameras
                     )
             except (OSError, ValueError, KeyError, BadZipFile) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aoi.study.arms import cell_result, compare_arms, mean_interval, steps_for
+from aoi.study.statistics import cell_result, compare_arms, mean_interval, steps_for
 
 
 def sure_from(steps: list[int], total: int) -> tuple[np.ndarray, np.ndarray]:
