@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from aoi.boards.board import Range, board_names, load_board
-from aoi.boards.cost import Estimate, estimate, share
+from aoi.boards.cost import Estimate, estimate, share, workload
 from aoi.cutoff.rule import Rule, decide
 from aoi.engine import Engine, Run
 from aoi.errors import DataError
