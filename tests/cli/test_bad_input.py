@@ -61,7 +61,7 @@ def train(aoi: Aoi, tmp_path: Path, *arguments: object) -> Finished:
 def test_small_valid_folder_trains(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
     result = train(aoi, tmp_path, "--data", recordings)
     assert result.returncode == 0, result.stderr
-    refuse(aoi("train", CONFIG, "--run", tmp_path / "run", "--data", recordings), "--resume", "--overwrite")
+    refuse(aoi("train", CONFIG, "--run", tmp_path / "run", "--data", recordings), "resume", "overwrite")
     refuse(
         aoi("train", CONFIG, "--run", tmp_path / "run", "--data", recordings, "--resume", "--set", "seed=5"),
         "another configuration",
@@ -158,7 +158,7 @@ def test_run_folders_of_others_are_left_alone(aoi: Aoi, tmp_path: Path, recordin
     refuse(aoi("demo", "--run", other), "holds no run")
     assert (other / "logs" / "precious.txt").read_text() == "mine"
     assert (other / "config.yaml").read_text() == "mine"
-    refuse(aoi("train", CONFIG, "--run", "", "--data", recordings), "--run")
+    refuse(aoi("train", CONFIG, "--run", "", "--data", recordings), "run:")
     refuse(aoi("train", CONFIG, "--run", other / "config.yaml" / "x", "--data", recordings), "is a file")
     refuse(train(aoi, tmp_path, "--data", recordings, "--set", "name=.."), "name")
     refuse(train(aoi, tmp_path, "--data", ""), "data.source")
@@ -203,7 +203,7 @@ def test_damaged_run_folders(aoi: Aoi, tmp_path: Path, recordings: Path) -> None
     resume = ("train", CONFIG, "--run", run, "--data", recordings, "--set", "training.epochs=1", "--resume")
     for damaged in (b"", b"random", whole[: len(whole) // 2]):
         last.write_bytes(damaged)
-        refuse(aoi(*resume), "last.ckpt", "--overwrite")
+        refuse(aoi(*resume), "last.ckpt", "overwrite")
     last.unlink()
     refuse(aoi(*resume), "last.ckpt")
     last.write_bytes(whole)
@@ -250,4 +250,4 @@ def test_results_folder(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
 
 
 def test_a_run_folder_that_cannot_be(aoi: Aoi, recordings: Path) -> None:
-    refuse(aoi("train", CONFIG, "--run", "/proc/x", "--data", recordings), "--run /proc/x", "cannot be written")
+    refuse(aoi("train", CONFIG, "--run", "/proc/x", "--data", recordings), "run /proc/x", "cannot be written")

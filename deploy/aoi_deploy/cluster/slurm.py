@@ -92,7 +92,7 @@ def refuses(partition: str | None, minutes: int) -> str | None:
     if partition is None:
         return None
     if partition not in known:
-        return f"--partition {partition}: this cluster has {', '.join(known) or 'none'}"
+        return f"partition {partition}: this cluster has {', '.join(known) or 'none'}"
     most = _minutes(known[partition])
     if most is not None and minutes > most:
         return f"{minutes} minutes: partition {partition} ends jobs after {most:g}; ask for less, the job then goes on"

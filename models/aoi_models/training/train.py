@@ -179,10 +179,10 @@ def _load(checkpoint: Path) -> dict[str, Any]:
         if not {"state_dict", "epoch", "loops", "optimizer_states"} <= content.keys():
             raise ValueError("it is none of ours")
     except FileNotFoundError:
-        raise ConfigError(f"{checkpoint}: there is no checkpoint to go on from; leave out --resume") from None
+        raise ConfigError(f"{checkpoint}: there is no checkpoint to resume from; train without resume") from None
     except Exception as error:
         reason = " ".join(str(error).split())[:80]
-        raise ConfigError(f"{checkpoint}: is damaged ({reason}); --overwrite instead of --resume starts anew") from None
+        raise ConfigError(f"{checkpoint}: is damaged ({reason}); overwrite instead of resume starts anew") from None
     return dict(content)
 
 
@@ -211,7 +211,7 @@ def spatial_temporal_factors(
 def load_network(run: RunFolder, input_shape: tuple[int, int, int], classes: int) -> AnytimeNetwork:
     """The trained network of a run folder, in eval mode."""
     if not run.weights.is_file():
-        raise ConfigError(f"{run.path}: {run.weights.name} is missing; let aoi train finish (aoi train … --resume)")
+        raise ConfigError(f"{run.path}: {run.weights.name} is missing; let the training finish; resume continues it")
     network = build_network(run.read_config(), input_shape, classes)
     try:
         network.load_state_dict(load_file(run.weights))

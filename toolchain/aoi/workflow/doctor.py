@@ -138,7 +138,7 @@ def _boards(extension: Check, cluster: Check) -> list[Check]:
         if board.chip.format == "loihi1":
             lacks.append("a compiler: Lava has one for Loihi 2 alone")
         if board.partition not in here:
-            lacks.append(f"Slurm's partition {board.partition}, or its address for --target loihi --host")
+            lacks.append(f"Slurm's partition {board.partition}, or the address of its host for target loihi")
         found = f"Slurm's partition {board.partition}" if board.partition in here else ""
         checks.append(Check(f"board {name}", "missing" if lacks else "ok", found, "; ".join(lacks)))
     return checks
