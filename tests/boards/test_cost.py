@@ -1,4 +1,4 @@
-"""What a decision costs: counts against the engine stopped by hand, estimates against sums done by hand."""
+"""The cost of a decision: counts against the engine stopped by hand, estimates against sums by hand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(network: NetworkDescription) -> Run:
 
 
 def test_the_pipeline_is_ahead_of_the_decision(network: NetworkDescription, run: Run) -> None:
-    """At the decision of step t, t + 3 chip steps are over, of which layer d has made t + 3 - d of its own."""
+    """At the decision of step t, t + 3 chip steps are over, of which layer d has executed t + 3 - d."""
     step = np.array([1, 2, 5, 9, 11, 12])
     done = workload(network, run.spikes, run.operations, step)
     for sample, t in enumerate(step):
@@ -44,7 +44,7 @@ def test_the_pipeline_is_ahead_of_the_decision(network: NetworkDescription, run:
     assert np.isclose(sum(done.layers["operations"]), done.counts["operations"])
 
 
-def test_all_steps_count_all_there_is(network: NetworkDescription, run: Run) -> None:
+def test_all_steps_count_every_operation(network: NetworkDescription, run: Run) -> None:
     whole = workload(network, run.spikes, run.operations, np.full(6, 12))
     assert whole.operations.sum() == run.operations.sum()
     assert whole.spikes.sum() == run.spikes.sum()
@@ -81,7 +81,7 @@ def test_loihi_1_by_hand(network: NetworkDescription, run: Run) -> None:
 
 
 def test_loihi_2_lies_between_the_ratios_of_the_counts(network: NetworkDescription, run: Run) -> None:
-    """Whatever constants explain the measurement, what they give here lies within the range."""
+    """Whatever constants explain the measurement, their result lies within the range."""
     board = load_board("oheogulch")
     anchor = board.chip.anchor
     assert anchor is not None

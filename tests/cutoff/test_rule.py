@@ -1,4 +1,4 @@
-"""Every rule: step by step, batched and over whole arrays it decides alike, and its text form reads back."""
+"""Every rule: step by step, batched and over whole arrays it makes the same decisions, and its text form reads back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SCORES = hnp.arrays(
 
 @settings(max_examples=600, deadline=None)
 @given(rule=ANY_RULE, scores=SCORES)
-def test_step_by_step_batched_and_whole_arrays_decide_alike(rule: Rule, scores: np.ndarray) -> None:
+def test_step_by_step_batched_and_whole_arrays_decide_the_same(rule: Rule, scores: np.ndarray) -> None:
     whole, table = decide(rule, scores), statistics(rule, scores)
     samples, _, steps = scores.shape
     assert table.dtype == np.float64
@@ -62,7 +62,7 @@ def test_step_by_step_batched_and_whole_arrays_decide_alike(rule: Rule, scores: 
 
 @settings(max_examples=200, deadline=None)
 @given(rule=ANY_RULE)
-def test_text_file_and_pipe_give_the_rule_back(rule: Rule) -> None:
+def test_text_file_and_pipe_give_back_an_equal_rule(rule: Rule) -> None:
     assert rule.validation_error() is None
     assert parse_rule(rule.spec()) == rule
     assert pickle.loads(pickle.dumps(rule)) == rule  # how it reaches the Lava monitor
@@ -73,7 +73,7 @@ def test_text_file_and_pipe_give_the_rule_back(rule: Rule) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(rule=ANY_RULE, scores=SCORES)
-def test_thresholds_to_try_go_from_late_to_early(rule: Rule, scores: np.ndarray) -> None:
+def test_candidates_go_from_late_to_early_stops(rule: Rule, scores: np.ndarray) -> None:
     steps = scores.shape[-1]
     tried = candidates(rule, steps)
     assert (np.diff(tried) < 0).all()
@@ -85,7 +85,7 @@ def test_thresholds_to_try_go_from_late_to_early(rule: Rule, scores: np.ndarray)
 
 @settings(max_examples=100, deadline=None)
 @given(scores=SCORES, scale=st.floats(1e-5, 10))
-def test_statistics_are_what_their_names_say(scores: np.ndarray, scale: float) -> None:
+def test_statistics_match_their_definitions(scores: np.ndarray, scale: float) -> None:
     from scipy.special import softmax
     from scipy.stats import entropy
 
@@ -98,14 +98,14 @@ def test_statistics_are_what_their_names_say(scores: np.ndarray, scale: float) -
     assert (statistics(GapRule(1.0), scores) == ordered[..., -1] - ordered[..., -2]).all()
 
 
-def test_patience_counts_the_steps_of_an_answer_and_waits_for_one() -> None:
+def test_patience_counts_the_steps_of_a_prediction_and_waits_for_one() -> None:
     scores = np.array([[[0, 0, 1, 1, 1, 4], [0, 0, 0, 2, 2, 2], [0, 0, 0, 0, 0, 3]]])
     assert statistics(PatienceRule(2), scores).tolist() == [[0, 0, 1, 1, 2, 1]]
     assert decide(PatienceRule(2), scores).step.tolist() == [5]
     assert decide(PatienceRule(2), scores).prediction.tolist() == [1]
 
 
-def test_gap_units_are_thresholds_a_step() -> None:
+def test_gap_units_are_thresholds_per_step() -> None:
     scores = np.array([[[1, 2, 3, 4], [0, 0, 0, 0]]])
     assert decide(GapRule(1.0, units=(2.0, 3.0, 3.0, 1.0)), scores).step.tolist() == [3]
     assert decide(GapRule(1.0, units=(2.0, 3.0)), scores).step.tolist() == [3]  # the last goes on
@@ -121,7 +121,7 @@ def test_a_scale_for_each_step() -> None:
 
 def test_conformal_sets_cover_with_bonferroni_and_not_without() -> None:
     """Where the run stops, the true class is in the set in at least the promised share of runs: the set at level
-    α / T of every step covers at once."""
+    α / T covers at all steps at once."""
     from aoi.cutoff.fitting import fit_quantiles
 
     generator = np.random.default_rng(0)
@@ -152,7 +152,7 @@ def test_without_a_rule_all_steps_run() -> None:
     assert decisions.prediction.tolist() == [0]
 
 
-def test_what_the_text_leaves_out_comes_from_the_file() -> None:
+def test_what_the_text_omits_comes_from_the_file() -> None:
     policy = CutoffPolicy(rule="gap", threshold=1.5, scale=0.3, params={"units": [3, 2.5], "scales": [0.2, 0.4]})
     assert parse_rule("gap:2", policy) == GapRule(2.0, 0.3, (0.2, 0.4), (3.0, 2.5))
     assert parse_rule("confidence:0.9", policy) == ConfidenceRule(0.9, 0.3, (0.2, 0.4))
@@ -212,7 +212,7 @@ def test_policies_of_earlier_files_are_still_read() -> None:
     assert rule_of_policy(CutoffPolicy.model_validate_json(old)) == ConfidenceRule(0.9, 0.25)
 
 
-def test_every_rule_is_in_the_register() -> None:
+def test_every_rule_is_registered() -> None:
     for name, kind in RULES.items():
         assert kind.name == name
         assert kind.__doc__

@@ -41,7 +41,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_decisions_equal_the_engine_s(network: Path) -> None:
+def test_decisions_equal_those_of_the_engine(network: Path) -> None:
     file = read_network(network)
     rng = np.random.default_rng(0)
     rate = rng.uniform(0.05, 0.5, (SAMPLES, 1, 1))

@@ -1,4 +1,4 @@
-"""The promise of calibration, kept in repeated calibrate-then-test where the truth is known; and it is no empty one."""
+"""The guarantee of calibration holds in repeated calibrations with known truth, and is not vacuous."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def world(name: str) -> Runs:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(DISTRIBUTIONS))
-def test_the_true_drop_exceeds_max_drop_in_at_most_the_promised_share(name: str) -> None:
+def test_the_true_drop_exceeds_max_drop_at_most_as_often_as_guaranteed(name: str) -> None:
     """2,000 repetitions; at most what a binomial with rate ``risk`` gives in 99 of 100 such tests."""
     result = repeat_calibration(world(name), samples=1500, repetitions=2000, max_drop=0.01, risk=0.05, seed=1)
     assert result.certified.all()
@@ -43,7 +43,7 @@ def test_the_other_rules_keep_it_too(rule: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["steady", "turning", "late"])
-def test_it_stops_nearly_as_early_as_one_who_knows(name: str) -> None:
+def test_it_stops_nearly_as_early_as_the_oracle(name: str) -> None:
     """5,000 recordings, max-drop 0.01, risk 0.05: at least 80 % as early as the oracle threshold, in the ratio of mean
     steps and in the steps saved."""
     result = repeat_calibration(
@@ -54,8 +54,8 @@ def test_it_stops_nearly_as_early_as_one_who_knows(name: str) -> None:
     assert result.exceeded <= result.most_exceeded
 
 
-def test_what_certifies_everything_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulation can fail: a test that lets everything pass exceeds the drop nearly always."""
+def test_a_test_that_certifies_everything_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulation can fail: a test that passes everything exceeds the drop nearly always."""
     from aoi.cutoff import exact
 
     monkeypatch.setattr(exact, "shows_drop_at_most", lambda *_: True)
@@ -63,7 +63,7 @@ def test_what_certifies_everything_is_caught(monkeypatch: pytest.MonkeyPatch) ->
     assert result.exceeded > result.most_exceeded
 
 
-def test_earliness_is_the_smaller_of_two_readings() -> None:
+def test_earliness_is_the_smaller_of_two_ratios() -> None:
     mean, oracle = np.array([4.0, 14.0, 16.0]), np.array([2.0, 12.0, 16.0])
     nothing = np.zeros(3)
     result = Repetitions(0.01, 0.05, nothing, nothing == 0, mean, oracle, 16)
@@ -71,7 +71,7 @@ def test_earliness_is_the_smaller_of_two_readings() -> None:
     assert result.earliness.tolist() == pytest.approx([0.5, 0.5, 1.0])
 
 
-def test_the_oracle_is_no_later_than_what_keeps_the_drop() -> None:
+def test_the_oracle_is_no_later_than_a_rule_that_keeps_the_drop() -> None:
     result = repeat_calibration(world("steady"), samples=600, repetitions=3, max_drop=0.02, risk=0.1, oracle=True)
     kept = result.drop <= 0.02
     assert kept.any()
@@ -84,7 +84,7 @@ def test_divisions_calibrate_on_one_part_and_test_on_the_other() -> None:
     assert all(part.certified and part.drop < 0.03 and part.mean_step < 16 for part in parts)
 
 
-def test_divisions_by_what_is_shown_keep_objects_apart() -> None:
+def test_divisions_by_object_keep_objects_apart() -> None:
     runs, object_of = world("steady"), np.arange(4000) % 1000
     seen: list[np.ndarray] = []
 

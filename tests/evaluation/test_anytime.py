@@ -1,4 +1,4 @@
-"""Accuracy over time and the price of a cutoff, on runs small enough to count by hand."""
+"""Accuracy over time and the cost of a cutoff, on runs small enough to count by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules side by side: each row is a sweep of its own, all on the same resamples."""
+"""Compared rules: each row equals the rule's own operating points, all on the same resamples."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def swept(rule: Rule, seed: int = 0, samples: int = 300) -> tuple[OperatingPoint
 
 
 @pytest.mark.parametrize("rule", PLAIN, ids=lambda rule: rule.name)
-def test_each_point_is_a_decision(rule: Rule) -> None:
+def test_each_point_equals_decide(rule: Rule) -> None:
     points, scores, labels = swept(rule)
     assert rule.name in RULES
     for index in range(0, len(points.thresholds), 7):
@@ -48,7 +48,7 @@ def test_front_as_defined(points: list[tuple[int, int]]) -> None:
     assert pareto_front(steps, accuracy).tolist() == [not d for d in dominated]
 
 
-def test_the_front_of_a_sweep_rises() -> None:
+def test_accuracy_rises_along_the_front() -> None:
     points, _, _ = swept(ConfidenceRule(1.0, 0.5))
     order = np.argsort(points.mean_decision_step[points.front])
     assert (np.diff(points.accuracy[points.front][order]) >= 0).all()
@@ -81,7 +81,7 @@ def test_each_draw_chooses_its_own_threshold() -> None:
         assert draw == pytest.approx(points.step[:, chosen].mean(axis=1)[lost <= 0.01 + 1e-9].min())
 
 
-def test_where_every_threshold_loses_too_much_all_steps_are_run() -> None:
+def test_full_inference_if_every_threshold_loses_too_much() -> None:
     full = np.ones(50, dtype=bool)
     points = OperatingPoints(np.array([0.5]), np.full((1, 50), 3), np.zeros((1, 50), dtype=bool), full, steps=8)
     found = earliest_within_drop(points, 0.01)

@@ -1,4 +1,4 @@
-"""When a run could have stopped, counted by hand and held to a plain loop."""
+"""When a run could have stopped: by hand, and against a plain loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.evaluation.streams import streams
 
 
 def one_hot(answers: list[list[int]]) -> np.ndarray:
-    """Answers (samples, T) → scores (samples, 3, T)."""
+    """Predictions (samples, T) → scores (samples, 3, T)."""
     return np.moveaxis(np.eye(3, dtype=np.int64)[np.array(answers)], -1, 1)
 
 

@@ -30,7 +30,7 @@ def test_no_samples_have_no_error() -> None:
 
 @pytest.mark.parametrize("bins", [10, 15])
 @pytest.mark.parametrize("scale", [0.2, 1.0, 3.0])
-def test_at_each_step_as_torchmetrics(bins: int, scale: float) -> None:
+def test_equals_torchmetrics_at_each_step(bins: int, scale: float) -> None:
     scores, labels = streams()
     by_step = np.moveaxis(scores, -1, 1)
     # Off the grid of whole counts, so that no confidence lies on the edge of a bin, which torchmetrics counts upwards.

@@ -1,4 +1,4 @@
-"""The summary agrees with the metrics one by one, and every interval holds its number."""
+"""The summary equals the single metrics, and every interval contains its number."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_silent_network_costs_nothing_and_saves_nothing() -> None:
     assert summary["spikes"]["activation_sparsity"] == 1.0
 
 
-def test_movement_against_clean_recordings() -> None:
+def test_changes_from_clean_recordings() -> None:
     clean, labels = streams(400, drift=0.35)
     worse = clean.copy()
     worse[:, :, 5:] = worse[:, :, 4:5]  # nothing arrives any more after step 5

@@ -41,7 +41,7 @@ def recordings() -> list[np.ndarray]:
 
 @pytest.mark.parametrize("rule", [None, ConfidenceRule(0.32, 0.5), PatienceRule(4)])
 @pytest.mark.parametrize("readout", ["spikes", "voltage"])
-def test_as_over_whole_recordings(description, recordings, rule, readout) -> None:
+def test_decisions_equal_those_over_whole_recordings(description, recordings, rule, readout) -> None:
     engine = Engine(description)
     spikes = np.stack([encode(events, ENCODING) for events in recordings])
     wanted = decide(rule, engine.run(spikes, readout=readout).scores)

@@ -1,4 +1,4 @@
-"""The two pictures of a run are written whole and show their data."""
+"""The two plots of a run are complete and show their data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def result(threshold: float) -> AnytimeResult:
     return anytime_result(scores, labels, decide(ConfidenceRule(threshold, 1.0), scores))
 
 
-def test_pictures(tmp_path: Path) -> None:
+def test_plots_are_written(tmp_path: Path) -> None:
     for plot in (plot_accuracy, plot_decisions):
         early, late = tmp_path / "early.png", tmp_path / "late.png"
         plot(result(0.5), early)

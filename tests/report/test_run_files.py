@@ -1,4 +1,4 @@
-"""What a run folder tells, and nothing where it is damaged or of something else."""
+"""What is read from a run folder, and that damaged or unrelated files are ignored."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_times_of_the_demo(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"samples": 3}, {"steps_executed": 13}, {"wall_s": 0.9}, {"wall_s": "soon"}])
-def test_a_summary_of_other_results_is_not_believed(tmp_path: Path, change: dict[str, object]) -> None:
+def test_a_summary_of_other_results_is_ignored(tmp_path: Path, change: dict[str, object]) -> None:
     write_results(tmp_path)
     summary = {"samples": 2, "steps_executed": 12, "wall_s": 1.25} | change
     (tmp_path / "deploy/summary.json").write_text(json.dumps(summary))

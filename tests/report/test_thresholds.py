@@ -1,4 +1,4 @@
-"""The slider's positions decide as the rules do, bit by bit, and can be written down."""
+"""The slider's positions decide bit-identically to the rules and have exact texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def scores(samples: int = 60, classes: int = 4, steps: int = STEPS) -> np.ndarra
     return (generator.random((samples, classes, steps)) < rates[..., None]).cumsum(-1)
 
 
-def test_rules_that_the_file_has_the_numbers_for() -> None:
+def test_rules_that_the_file_is_calibrated_for() -> None:
     assert {rule.name for rule in rules_for(None, STEPS)} == {"gap", "patience", "fixed"}
     offered = rules_for(POLICY, STEPS)
     assert offered[0] == ConfidenceRule(POLICY.threshold, POLICY.scale)

@@ -1,4 +1,4 @@
-"""Studies: which cells there are, what each changes, and what is refused."""
+"""Study configurations: their cells, what each changes, and what is refused."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_later_values_count_and_arms_of_a_seed_are_paired(tmp_path: Path, monkey
     assert study.references == ("none",)
 
 
-def test_an_experiment_may_have_seeds_of_its_own(tmp_path: Path) -> None:
+def test_an_experiment_may_have_its_own_seeds(tmp_path: Path) -> None:
     own = STUDY.replace("set: {training.epochs: 7}", "seeds: [4, 9], set: {training.epochs: 7}")
     path = written(tmp_path, own)
     names = [cell.name for cell in expand_cells(load_study(path), path, {"other": "/else"}) if cell.arm == "str"]
@@ -65,7 +65,7 @@ def test_an_experiment_may_have_seeds_of_its_own(tmp_path: Path) -> None:
         load_study(written(tmp_path, own.replace("[4, 9]", "[4, 4]")))
 
 
-def test_what_cannot_be_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_studies_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AOI_STUDY_TEST", raising=False)
     path = written(tmp_path)
     with pytest.raises(ConfigError, match=r"experiments\.other\.source.*AOI_STUDY_TEST is not set"):
@@ -86,7 +86,7 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         expand_cells(load_study(path), path, {"other": "/else"})
 
 
-def test_only_the_digits_are_filmed_by_several_cameras(tmp_path: Path) -> None:
+def test_only_the_digits_are_rendered_by_several_cameras(tmp_path: Path) -> None:
     several = STUDY.replace("set: {training.epochs: 7}", "cameras: 3, set: {training.epochs: 7}")
     path = written(tmp_path, several)
     found = expand_cells(load_study(path), path, {"other": "/else"})

@@ -50,8 +50,7 @@ class Placement:
     """(width, height, channels) of the part of a feature map on one core; the width is a power of two."""
 
     def row(self) -> tuple[int, int, int, int, int, int]:
-        """AxonIn, NeuronGr, Neurons, Synapses, AxonMap, Cores as the compiler prints them: means over cores, rounded
-        down."""
+        """AxonIn, NeuronGr, Neurons, Synapses, AxonMap, Cores as the compiler prints them: rounded-down means."""
         loads = (each.total // self.cores for each in (self.neurons, self.synapse_words, self.axon_map))
         return (self.axons_in, self.neuron_groups, *loads, self.cores)  # type: ignore[return-value]
 
@@ -127,8 +126,7 @@ def powers_of_two(number: int) -> list[int]:
     return [1 << bit for bit in reversed(range(number.bit_length())) if number >> bit & 1]
 
 
-# -- placement
-# -----------------------------------------------------------------------------------------------------------
+# -- placement --------------------------------------------------------------------------------------------------------
 
 
 def dense_words(inputs: int, neurons: int, bits: int, chip: Chip) -> int:
@@ -227,8 +225,7 @@ Rule = Callable[[Layer, Placement, Chip], FitFinding | None]
 
 
 def neurons_per_core(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
-    """A column of a feature map must fit on one core: in all published tables maps are divided along their width
-    only."""
+    """A column of a feature map must fit on one core: published tables divide maps along their width only."""
     limit = chip.limits.neurons
     if placed.neurons.most <= limit.value:
         return None

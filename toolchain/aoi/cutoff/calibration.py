@@ -154,8 +154,7 @@ def fit_rule(name: str, scores: np.ndarray, labels: np.ndarray, temperature: Tem
 
 
 def _divide(samples: int, needed: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random, ascending indices of the recordings to fit on and of those to test on, at least ``needed`` of the
-    latter."""
+    """Random, ascending indices of the recordings to fit on and of those, at least ``needed``, to test on."""
     fit = int(np.clip(_FIT_SHARE * samples, _FIT_MIN, min(_FIT_MAX, samples - needed)))
     order = np.random.default_rng(seed).permutation(samples)
     return np.sort(order[:fit]), np.sort(order[fit:])
@@ -188,8 +187,7 @@ class _ThresholdSearch:
 
     @cached_property
     def _confidence(self) -> np.ndarray:
-        """float64 (samples, T), with a decaying scale that equals the shared one where the shared fit ends, at 2 T /
-        3."""
+        """float64 (samples, T), with a decaying scale; it equals the shared one at 2 T / 3, where that fit ends."""
         steps = self._scores.shape[-1]
         subset = slice(None, None, -(-len(self._labels) // _FIT_MAX))
         decay = _DECAY_SHARE * fit_scale_decay(self._scores[subset], self._labels[subset])

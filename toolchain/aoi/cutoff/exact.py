@@ -35,7 +35,7 @@ _RESERVE = 10 * _TINY  # of the risk, reserved for them
 
 
 def samples_needed(max_drop: float, risk: float) -> int:
-    """The fewest recordings that can show a drop of at most ``max_drop`` at this risk, which takes none lost or gained.
+    """The fewest recordings that can show a drop of at most ``max_drop`` at this risk, if none is lost.
 
     ``risk`` is at least :data:`aoi.cutoff.checks.MIN_RISK`.
     """
@@ -56,8 +56,7 @@ def losses_allowed(samples: int, max_drop: float, risk: float) -> np.ndarray:
     level = _Level(n, delta, most, gains, risk)
 
     def region(critical: float) -> np.ndarray:
-        """Losses allowed for each number of gains: while the score is at most -critical, and never fewer than
-        without."""
+        """Losses allowed for each number of gains: as long as the score is at most -critical, but at least ``most``."""
         more = np.logical_and.accumulate(z <= -critical, axis=1).sum(axis=1)
         return np.where(gains == 0, most, most + more)
 
@@ -132,8 +131,7 @@ class _Level:
         return float(bdtr(self._gains[-1], self._n, b) + _cdf(self._most, self._n, np.array(b + delta)))
 
     def of(self, allowed: np.ndarray, every: int = 1) -> float:
-        """The bound. With ``every`` > 1 an estimate from every n-th grid point, without the bound between grid
-        points."""
+        """The bound. ``every`` > 1: an estimate from every n-th grid point only, without what lies between them."""
         rows = np.arange(0, len(self._b), every)
         mask = self._seen[rows] & (allowed > self._most)
         row, gain = np.nonzero(mask)

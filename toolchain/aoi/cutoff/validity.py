@@ -102,8 +102,7 @@ class Repetitions:
 
     @property
     def earliness(self) -> np.ndarray:
-        """How close to the oracle, the smaller of two ratios: the oracle's mean step over ours, and our steps saved
-        over the oracle's."""
+        """Closeness to the oracle: the smaller of its mean step over ours, and our saved steps over its saved steps."""
         saved, possible = self.steps - self.mean_step, self.steps - self.oracle_step
         saved = np.where(possible > 0, saved / np.where(possible > 0, possible, 1.0), 1.0)  # nothing to save: 1
         return np.minimum(self.oracle_step / self.mean_step, saved)
@@ -255,8 +254,7 @@ def division_table(
 
 
 def allowance_table(risk: float = 0.05) -> str:
-    """Markdown table: losses that the exact test allows for some numbers of gains; without gains as the binomial
-    test."""
+    """Markdown table: losses that the exact test allows for some numbers of gains (0: as the binomial test)."""
     gains = (0, 5, 10, 20, 40)
     rows = []
     for samples, max_drop in ((598, 0.005), (1200, 0.01), (4000, 0.01), (4000, 0.005), (20_000, 0.005)):

@@ -59,8 +59,7 @@ def lava_run(run: Path, folder: str, ids: tuple[str, ...], decisions: Decisions,
 
 
 def _wall_s(file: Path, suffix: str, samples: int, executed: int, spent: float) -> float | None:
-    """The wall time from a summary of these results, s: it has as many recordings and steps, and at least their
-    time."""
+    """Wall time from the summary of these results, s: with equal recordings and steps, and at least their time."""
     try:
         summary: dict[str, Any] = json.loads(file.read_text("utf-8"))
         wall_s = float(summary[f"wall_s{suffix}"])

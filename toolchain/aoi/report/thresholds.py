@@ -79,8 +79,7 @@ def _ratios(statistic: np.ndarray) -> list[str]:
 
 
 def _within(texts: list[str], statistic: np.ndarray) -> list[str]:
-    """Drops redundant thresholds: all but one that every sample reaches at step 1, all but one that none reaches before
-    T."""
+    """Without redundant thresholds: keeps one that all samples reach at step 1 and one that none reaches before T."""
     values = np.array([float(text) for text in texts])
     before = statistic[:, :-1] if statistic.shape[1] > 1 else statistic
     first = max(int((values <= np.nanmin(statistic[:, 0])).sum()) - 1, 0)

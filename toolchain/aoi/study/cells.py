@@ -91,8 +91,7 @@ class CellFolder:
         self.failure_file.unlink(missing_ok=True)
 
     def outdated(self) -> bool:
-        """Whether the cell ran with another configuration than the study's. The location of recordings does not
-        count."""
+        """Whether the cell ran with another configuration than the study's. Where recordings are does not count."""
         if not self.run.config_file.is_file():
             return False
         return _without_source(self.run.read_config()) != _without_source(self.cell.config)
@@ -109,8 +108,7 @@ class CellFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Locks the cell for this process; the system releases it however the process ends. Raises ConfigError if
-        held."""
+        """Locks the cell; the system releases the lock however the process ends. Raises ConfigError if it is held."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock_file.open("w") as file:
             try:

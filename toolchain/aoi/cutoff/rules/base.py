@@ -49,8 +49,7 @@ class Rule(ABC):
 
     @abstractmethod
     def measure(self, scores: np.ndarray, step: int, memory: Any) -> tuple[np.ndarray, Any]:
-        """Accumulated readout (samples, classes) at output step ``step`` (1..T) → statistic, float64 (samples,), and
-        new memory."""
+        """Accumulated readout (samples, classes) at output step 1..T → statistic, float64 (samples,), new memory."""
 
     @staticmethod
     def select(memory: Any, keep: np.ndarray) -> Any:

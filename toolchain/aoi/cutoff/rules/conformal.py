@@ -64,8 +64,7 @@ def nonconformity(scores: np.ndarray, labels: np.ndarray, scale: float) -> np.nd
 
 
 def second_nonconformity(scores: np.ndarray, scale: float) -> np.ndarray:
-    """Log loss of the second best class: (samples, classes) → float64 (samples,); infinite if there is one class
-    only."""
+    """Log loss of the second best class: (samples, classes) → float64 (samples,); infinite for one class."""
     z = np.asarray(scores, dtype=np.float64)
     if z.shape[-1] < 2:
         return np.full(len(z), np.inf)
