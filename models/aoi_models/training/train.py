@@ -33,7 +33,7 @@ from aoi.experiment.config import ExperimentConfig
 from aoi.experiment.run_folder import RunFolder
 from aoi.files import atomic_path
 from aoi_models.network import AnytimeNetwork
-from aoi_models.regularisers.hidden import observe
+from aoi_models.regularisers.hidden import run_observed
 from aoi_models.regularisers.str_factor import spatial_temporal_factor
 from aoi_models.training.batches import Share, batches
 from aoi_models.training.factors import FactorLog
@@ -189,10 +189,13 @@ def _load(checkpoint: Path) -> dict[str, Any]:
 @torch.no_grad()
 def _validate(network: AnytimeNetwork, data: SpikeData, chunk_steps: int | None) -> tuple[float, float]:
     network.eval()
-    right = torch.cat(
-        [observe(network, x, chunk_steps)[0].argmax(1) == y[:, None] for x, y in batches(data, 128, 0, shuffle=False)]
+    correct = torch.cat(
+        [
+            run_observed(network, x, chunk_steps)[0].argmax(1) == y[:, None]
+            for x, y in batches(data, 128, 0, shuffle=False)
+        ]
     ).float()
-    return float(right[:, -1].mean()), float(right.mean())
+    return float(correct[:, -1].mean()), float(correct.mean())
 
 
 @torch.no_grad()
@@ -203,8 +206,8 @@ def spatial_temporal_factors(
     network.eval()
     total = torch.zeros(())
     for x, y in batches(data, 128, 0, shuffle=False):
-        _, hidden = observe(network, x, chunk_steps)
-        total = total + torch.stack([spatial_temporal_factor(*layer).mean(0) for layer in hidden]) * len(y)
+        _, hidden = run_observed(network, x, chunk_steps)
+        total = total + torch.stack([spatial_temporal_factor(layer).mean(0) for layer in hidden]) * len(y)
     return [[float(value) for value in layer] for layer in total / len(data)]
 
 
