@@ -74,9 +74,7 @@ class RunFolder:
                 raise ConfigError(f"run {self.path}: {part} is a file; name a folder")
         ours = self.config_file.is_file() and self.data_file.is_file()
         if self.path.exists() and any(self.path.iterdir()) and not ours:
-            raise ConfigError(
-                f"run {self.path}: the folder is not empty and holds no run; name a new or an empty one"
-            )
+            raise ConfigError(f"run {self.path}: the folder is not empty and holds no run; name a new or an empty one")
         if ours and not overwrite:
             raise ConfigError(f"{self.path}: already holds a run; resume continues it, overwrite replaces it")
 
