@@ -72,7 +72,7 @@ class Corruption:
         seed = _seed(self.seed, self.kind, recording)
         if self.kind == "hot":
             return self._hot(events, np.random.default_rng(seed), sensor_size)
-        generator = np.random.RandomState(seed)  # noqa: NPY002 - the stream of numbers that tonic draws from
+        generator = np.random.RandomState(seed)
         if self.kind == "drop":
             lost = generator.choice(len(events), int(self.strength * len(events) + 0.5), replace=False)
             return np.delete(events, lost)
@@ -129,7 +129,7 @@ def parse_corruptions(text: str) -> tuple[Corruption, ...]:
 
 def _with_noise(
     events: np.ndarray,
-    generator: np.random.RandomState,  # noqa: NPY002
+    generator: np.random.RandomState,
     sensor_size: tuple[int, int, int],
     count: int,
 ) -> np.ndarray:
@@ -143,7 +143,7 @@ def _with_noise(
     return both[np.argsort(both["t"])]
 
 
-def _jittered(events: np.ndarray, generator: np.random.RandomState, deviation_us: float) -> np.ndarray:  # noqa: NPY002
+def _jittered(events: np.ndarray, generator: np.random.RandomState, deviation_us: float) -> np.ndarray:
     """Each time moved by a Gaussian; events that would fall before the first are lost."""
     start = events["t"].min()
     moved = events.copy()
