@@ -18,6 +18,7 @@ from aoi.cli import (
     export,
     export_monitor,
     inspect,
+    install_lava,
     jobs,
     replay,
     report,
@@ -55,6 +56,7 @@ for module in (
     replay,
     inspect,
     doctor,
+    install_lava,
     bench,
 ):
     app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
