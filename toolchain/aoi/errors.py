@@ -29,6 +29,10 @@ class NetXError(AoiError):
     """A network file is damaged, or describes what NetX or the chip cannot execute."""
 
 
+class MissingDependency(AoiError):
+    """A package that the core does without is not installed; the message says what installs it."""
+
+
 class CheckFailed(AoiError):
     """A check ran and failed: exit code 1."""
 

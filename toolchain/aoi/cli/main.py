@@ -19,6 +19,7 @@ from aoi.cli import (
     export,
     export_monitor,
     inspect,
+    install_lava,
     jobs,
     replay,
     report,
@@ -57,6 +58,7 @@ for name, module in {
     "replay": replay,
     "inspect": inspect,
     "doctor": doctor,
+    "install-lava": install_lava,
     "bench": bench,
 }.items():
     app.command(name=name, short_help=first_line(module.command))(expand_groups(module.command))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+from aoi.compat.extras import needs
+
 
 def export(run: str | PathLike[str], out: str | PathLike[str] | None = None) -> Path:
     """Writes a trained network as one NetX file that stock lava-dl loads, and returns its path.
@@ -22,7 +24,9 @@ def export(run: str | PathLike[str], out: str | PathLike[str] | None = None) -> 
         PosixPath('runs/digits/network.net')
     """
     from aoi.experiment.run_folder import RunFolder
-    from aoi_models.training.export import export_run
+
+    with needs("train"):
+        from aoi_models.training.export import export_run
 
     folder = RunFolder(Path(run))
     return export_run(folder, Path(out) if out is not None else folder.network)

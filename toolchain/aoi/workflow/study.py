@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from aoi.command import aoi_command
+from aoi.compat.extras import needs
 from aoi.engine import Run
 from aoi.errors import CheckFailed, ConfigError
 from aoi.files import atomic_file, write_atomically
@@ -238,8 +239,9 @@ def _end_with_parent() -> None:
 
 
 def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_damaged: bool) -> None:
-    from aoi_models.training.export import export_run
-    from aoi_models.training.train import load_network, spatial_temporal_factors
+    with needs("train"):
+        from aoi_models.training.export import export_run
+        from aoi_models.training.train import load_network, spatial_temporal_factors
 
     cell, run = folder.cell, folder.run
     resume, overwrite = (False, True) if folder.outdated() else resume_mode(run.path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from aoi.compat.extras import needs
 from aoi.errors import ConfigError, DataError
 from aoi.events.spikes import load_spikes
 from aoi.events.splits import require_split
@@ -133,8 +134,10 @@ def _train(
     skip_damaged: bool,
     progress: Progress | None,
 ) -> TrainedRun:
-    from aoi_models.training.event_augment import check_flip, mirror_table
-    from aoi_models.training.processes import processes
+    with needs("train"):
+        from aoi_models.training.event_augment import check_flip, mirror_table
+        from aoi_models.training.processes import processes
+        from aoi_models.training.train import build_network, fit
 
     first = processes().first
     check_flip(config.training.augment, config.data.source)
@@ -163,8 +166,6 @@ def _train(
         )
     if resume and not np.array_equal(folder.read_trained_on(), spikes.fingerprints):
         raise ConfigError(f"{folder.path}: the recordings of {config.data.source} have changed since; train anew")
-
-    from aoi_models.training.train import build_network, fit
 
     channels, height, width, _ = spikes.shape
     network = build_network(config, (channels, height, width), len(dataset.classes))

@@ -9,8 +9,9 @@ from typing import Any, get_args
 import numpy as np
 
 from aoi.choices import Against, Readout
+from aoi.compat.extras import needs
 from aoi.engine import Engine, LayerTrace
-from aoi.errors import DataError, NetXError
+from aoi.errors import DataError, MissingDependency, NetXError
 from aoi.evaluation.equality import Trace, compare
 from aoi.netx import Cuba, Delta, Input, Sigma
 from aoi.workflow.network import Network
@@ -98,7 +99,7 @@ def verify(
             progress(f"running in {name}", 0, len(inputs))
         try:
             traces[name] = _quantities(network, execute(network, inputs))
-        except NetXError as error:
+        except (NetXError, MissingDependency) as error:
             if against == name:
                 raise
             left_out.append(f"{name}, because of {error}")
@@ -148,7 +149,8 @@ def _usual_values(block: Input) -> tuple[int, int]:
 
 
 def _in_slayer(network: Network, inputs: np.ndarray) -> Any:
-    from aoi_models.network import AnytimeNetwork
+    with needs("train"):
+        from aoi_models.network import AnytimeNetwork
 
     return AnytimeNetwork.from_description(network.description).stock_traces(inputs)
 

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from aoi.compat import require
 from aoi.errors import DataError
 from aoi.events.listed import ListedDataset
 from aoi.events.sets.description import NamedSet
@@ -50,15 +51,14 @@ def _inspect(spec: NamedSet, root: Path) -> tuple[str, ListedDataset | None]:
 
 
 def _download(spec: NamedSet) -> None:
-    import tonic.datasets
-
+    datasets = require("tonic.datasets", "train")
     root = dataset_folder() / spec.name
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT_S)  # tonic sets none: a connection that drops packets would hang forever
     try:
         with contextlib.redirect_stdout(sys.stderr):
             for arguments in spec.download_calls:
-                getattr(tonic.datasets, spec.name)(save_to=str(dataset_folder()), **arguments)
+                getattr(datasets, spec.name)(save_to=str(dataset_folder()), **arguments)
             for inner in root.rglob(spec.archive) if spec.archive else ():
                 shutil.unpack_archive(inner, root)
     except Exception as error:  # urllib, zipfile, hash checks and disks have their own errors
