@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aoi.choices import Readout
 from aoi.cutoff.rule import Rule, softmax_peak
 from aoi.engine import Engine
 from aoi.live.receive import Arrival
 from aoi.live.windows import Bin, Windows
-from aoi.netx.metadata import Readout
 
 
 class StepDecision(NamedTuple):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from aoi.choices import Readout
 from aoi.events.config import DataConfig
 from aoi.events.encoding import Encoding
 
 SCHEMA_VERSION = 1
-
-Readout = Literal["spikes", "voltage"]
 
 
 class _Frozen(BaseModel):

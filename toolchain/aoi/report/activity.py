@@ -8,10 +8,10 @@ from math import prod
 
 import numpy as np
 
+from aoi.choices import Readout
 from aoi.engine import Engine, Run
 from aoi.engine.engine import LayerTrace
 from aoi.netx.description import STATE_SHIFT, Cuba, NetworkDescription
-from aoi.netx.metadata import Readout
 
 TRACED = 128  # the Spatial-Temporal Factor is a mean over so many recordings
 _TRACE_VALUES = 1 << 24  # held in memory at a time

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from aoi.choices import Readout
 from aoi.cutoff.rule import Decisions, Rule, decide, rule_of_policy
 from aoi.engine import Run
 from aoi.events.spikes import SpikeData
 from aoi.netx.description import Layer
-from aoi.netx.metadata import Readout
 from aoi.netx.read import NetworkFile
 from aoi.report.run_files import LavaRun, lava_run, training_log
 

@@ -115,11 +115,13 @@ def _extension() -> Check:
 
 
 def _slurm() -> Check:
-    try:
-        from aoi_deploy.cluster import slurm
-    except ModuleNotFoundError as error:
-        return Check("Slurm", "missing", "", f"{error.name}; pip install 'aoi-toolchain[cluster]'")
+    from importlib.util import find_spec
+
+    from aoi_deploy.cluster import slurm
+
     reason = slurm.missing()
+    if reason is None and find_spec("submitit") is None:
+        reason = "submitit; pip install 'aoi-toolchain[cluster]'"
     if reason:
         return Check("Slurm", "missing", "", reason)
     found = ", ".join(f"{name} (at most {limit})" for name, limit in slurm.partitions().items())
