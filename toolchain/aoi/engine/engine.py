@@ -27,7 +27,7 @@ from aoi.engine.state import State
 from aoi.errors import DataError, NetXError
 from aoi.netx.description import Conv, Input, NetworkDescription, Sigma
 from aoi.netx.metadata import Readout
-from aoi.netx.rules import chain_failures
+from aoi.netx.rules import chain_violations
 
 _BUFFER = 1 << 21  # events of one layer that a thread holds room for, where a single sample and step need no more
 _STRETCH = 64  # steps that a layer goes through before the next one does
@@ -107,7 +107,7 @@ class Engine:
     ) -> None:
         """``threads``: at most so many run samples side by side; None: one a core. ``unit``: what multiplies where
         many neurons spike; the results are the same. Raises NetXError, DataError."""
-        broken = chain_failures(description)
+        broken = chain_violations(description)
         if broken:
             raise NetXError(f"the network cannot run: {broken[0]}")
         self.description = description

@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from aoi.netx.description import KERNEL_MAX, Readout
+
 Size = Annotated[int, Field(gt=0, le=65_536)]
-Kernel = Annotated[int, Field(gt=0, le=127)]  # Lava keeps the sizes of a convolution in 8 bits
-Padding = Annotated[int, Field(ge=0, le=127)]
+Kernel = Annotated[int, Field(gt=0, le=KERNEL_MAX)]
+Padding = Annotated[int, Field(ge=0, le=KERNEL_MAX)]
 
 
 class _Spec(BaseModel):
@@ -65,7 +67,7 @@ class NetworkSpec(_Spec):
 
     layers: tuple[HiddenSpec, ...] = Field(min_length=1)
     neuron: NeuronSpec = NeuronSpec()
-    readout: Literal["spikes", "voltage"] = Field(
+    readout: Readout = Field(
         "spikes", description="spikes: output spike counts, what a chip sends; voltage: a non-firing integrator"
     )
     readout_weight_scale: float = Field(1.0, gt=0)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from aoi.events.config import DataConfig
 from aoi.events.encoding import Encoding
+from aoi.netx.description import Readout
 
 SCHEMA_VERSION = 1
-
-Readout = Literal["spikes", "voltage"]
 
 
 class _Frozen(BaseModel):
@@ -21,7 +20,7 @@ class _Frozen(BaseModel):
 class CutoffPolicy(_Frozen):
     """The stopping rule and the evidence of its calibration; ``cutoff.rule.rule_of_policy`` makes it a rule."""
 
-    rule: str = Field("confidence", pattern="^[a-z-]{1,40}$", description="its name, as in --rule")
+    rule: str = Field("confidence", pattern="^[a-z-]{1,40}$", description="name of the rule, without its threshold")
     threshold: float = Field(gt=0.0, allow_inf_nan=False, description="smallest statistic that stops the run")
     scale: float = Field(
         gt=0.0,
