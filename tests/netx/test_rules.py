@@ -101,7 +101,7 @@ def test_worst_case_current_is_reached_and_never_passed():
     for decay in (0, 1, 100, 1024, 4096):
         layer = replace(DENSE, neuron=Cuba(4095, decay, 4096))
         spikes = np.stack([np.ones((2, 200)), np.eye(2)[:, [0] * 200]])
-        u = Engine(NetworkDescription((2,), (layer,))).run(spikes, keep=True).traces[0].u
+        u = Engine(NetworkDescription((2,), (layer,))).run(spikes, return_traces=True).traces[0].u
         assert u.max() <= worst_case_current(layer, 200)
     assert worst_case_current(replace(DENSE, neuron=Cuba(0, 4096, 0))) == 14 << 6
     assert worst_case_current(replace(DENSE, neuron=Cuba(0, 0, 0)), steps=10) == 140 << 6

@@ -106,7 +106,7 @@ def verify(
         raise DataError(f"--values: {net} begins with no input block that has neurons; leave it out")
     inputs, what = _input(network, request, samples, steps, input_)
     engine = Engine(network.description)
-    traces = {"engine": _quantities(network, engine.run(inputs, keep=True).traces)}
+    traces = {"engine": _quantities(network, engine.run(inputs, return_traces=True).traces)}
     left_out = []
     if against == "engine":
         traces |= _other_ways(network, engine, inputs)
@@ -182,7 +182,7 @@ def _other_ways(network: NetworkFile, engine: Engine, inputs: np.ndarray) -> dic
 
     from aoi.engine import LayerTrace
 
-    alone = [engine.run(inputs[i : i + 1], keep=True).traces for i in range(len(inputs))]
+    alone = [engine.run(inputs[i : i + 1], return_traces=True).traces for i in range(len(inputs))]
     joined = [
         LayerTrace(parts[0].name, *(np.concatenate([getattr(part, q) for part in parts]) for q in ("u", "v", "s")))
         for parts in zip(*alone, strict=True)

@@ -11,7 +11,7 @@ def until(events: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Sums over the steps 1..``step`` of each sample.
 
     ``events``: int64 (samples, layers, T), spikes or synaptic operations at each output step, as
-    :class:`~aoi.engine.engine.Run` holds them; ``step``: int64 (samples,), 1..T → int64 (samples, layers).
+    :class:`~aoi.engine.Run` holds them; ``step``: int64 (samples,), 1..T → int64 (samples, layers).
 
     The operations are NeuroBench's effective synaptic operations (arXiv 2304.04640): only those of a spike and of a
     weight other than 0; accumulates where spikes are binary. Steps are aligned: they are what the decision depends on.
