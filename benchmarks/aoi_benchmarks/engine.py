@@ -74,7 +74,7 @@ def _work(engine: Engine, run: Run, seconds: float, input_rate: float) -> dict[s
     multiplied = [
         plan.layer.name
         for plan, rate in zip(engine.plans, [input_rate, *activity], strict=False)
-        if plan.matrix is not None and rate >= plan.busy
+        if plan.matrix is not None and rate >= plan.matrix_rate
     ]
     neurons = np.array([plan.neurons for plan in engine.plans])
     operations = run.operations.sum(axis=(0, 2)) / samples

@@ -45,7 +45,7 @@ def test_every_layer_and_step_equals_the_engine(make: Make, kind: str) -> None:
     begin = time.monotonic()
     traces = lava_trace(file, samples)
     assert time.monotonic() - begin < 20
-    expected = Engine(file.description).run(samples, keep=True).traces
+    expected = Engine(file.description).run(samples, return_traces=True).traces
     assert [t.name for t in traces] == [t.name for t in expected]
     for ours, theirs in zip(traces, expected, strict=True):
         np.testing.assert_array_equal(ours.s, theirs.s)
@@ -84,7 +84,7 @@ def test_networks_of_others(name: str) -> None:
     file = read_network(SHIPPED / name)
     samples = spikes(file, 2, 16)
     traces = lava_trace(file, samples)
-    for ours, theirs in zip(traces, Engine(file.description).run(samples, keep=True).traces, strict=True):
+    for ours, theirs in zip(traces, Engine(file.description).run(samples, return_traces=True).traces, strict=True):
         assert ours.name == theirs.name
         np.testing.assert_array_equal(ours.s, theirs.s)
         np.testing.assert_array_equal(ours.v, theirs.v)

@@ -62,7 +62,7 @@ def test_every_layer_and_step_equals_the_engine(kind: str, tmp_path: Path) -> No
     file = built(tmp_path / "values.net", kind)
     samples = values(3)
     traces = lava_trace(file, samples)
-    for ours, theirs in zip(traces, Engine(file.description).run(samples, keep=True).traces, strict=True):
+    for ours, theirs in zip(traces, Engine(file.description).run(samples, return_traces=True).traces, strict=True):
         assert ours.name == theirs.name
         assert ours.s.dtype == theirs.s.dtype == (np.int32 if kind == "sdnn" else np.uint8)
         for quantity in ("u", "v", "s"):

@@ -48,7 +48,7 @@ def test_the_engine_executes_the_file_as_training_saw_it(name: str, tmp_path: Pa
     with torch.no_grad():
         response = network(torch.from_numpy(spikes).float(), keep_current=True)
     description = read_network(path).description
-    run = Engine(description).run(spikes.reshape(3, *description.input_shape, 12), keep=True)
+    run = Engine(description).run(spikes.reshape(3, *description.input_shape, 12), return_traces=True)
     for layer, trace, block in zip(response.layers, run.traces, network.blocks, strict=True):
         assert np.array_equal(layer.sent.numpy() > 0, trace.s > 0)
         if block.block.delay is None:  # the chip delays what comes in, SLAYER what goes out

@@ -26,7 +26,7 @@ if __name__ == "__main__":
         path = Path(folder) / "tiny.net"
         write_network(path, description)
         traces = lava_trace(read_network(path), spikes)
-    ours = Engine(description).run(spikes, keep=True).traces
+    ours = Engine(description).run(spikes, return_traces=True).traces
     assert all(np.array_equal(getattr(a, q), getattr(b, q)) for a, b in zip(traces, ours, strict=True) for q in "suv")
     assert traces[-1].s.any()
     assert "torch" not in sys.modules

@@ -29,7 +29,7 @@ def spikes() -> np.ndarray:
 
 
 def test_scores_accumulate_spikes(description, spikes):
-    run = Engine(description).run(spikes, keep=True)
+    run = Engine(description).run(spikes, return_traces=True)
     assert run.scores.shape == (11, 5, 20)
     assert run.scores.dtype == np.int64
     np.testing.assert_array_equal(run.scores, run.traces[-1].s.cumsum(axis=-1))
@@ -47,18 +47,18 @@ def test_scores_accumulate_spikes(description, spikes):
 def test_no_sample_and_no_step_sees_another(readout, description, spikes, monkeypatch):
     """Batches, chunks, order, threads and what comes later leave a sample's scores as they are."""
     net = Engine(description)
-    whole = net.run(spikes, readout=readout, keep=True)
+    whole = net.run(spikes, readout=readout, return_traces=True)
     for steps in (1, 7):
         np.testing.assert_array_equal(net.run(spikes[..., :steps], readout=readout).scores, whole.scores[..., :steps])
     single = np.concatenate([net.run(spikes[[i]], readout=readout).scores for i in range(11)])
     np.testing.assert_array_equal(single, whole.scores)
-    monkeypatch.setattr(engine, "_BUFFER", 1 << 12)
-    monkeypatch.setattr(engine, "_STRETCH", 3)
-    monkeypatch.setattr(plan, "_BLOCK", 64)
+    monkeypatch.setattr(engine, "_BUFFER_EVENTS", 1 << 12)
+    monkeypatch.setattr(engine, "_STRETCH_STEPS", 3)
+    monkeypatch.setattr(plan, "_BLOCK_SUMS", 64)
     for threads in (1, 3):
         small = Engine(description, threads=threads)
-        for keep in (False, True):
-            cut = small.run(spikes, readout=readout, keep=keep)
+        for return_traces in (False, True):
+            cut = small.run(spikes, readout=readout, return_traces=return_traces)
             for name in ("scores", "spikes", "operations"):
                 np.testing.assert_array_equal(getattr(cut, name), getattr(whole, name))
     for ours, theirs in zip(cut.traces, whole.traces, strict=True):
@@ -114,7 +114,7 @@ def test_step_by_step(description, spikes, tmp_path):
     biased = replace(description.layers[0], bias=np.array([3, -2, 40, 7], np.int32))
     description = replace(description, layers=(biased, *description.layers[1:]))
     net = Engine(description)
-    whole = net.run(spikes, keep=True).traces[-1]
+    whole = net.run(spikes, return_traces=True).traces[-1]
     state, other = net.start(11), Engine(description).start(11)
     for t in range(20):
         if t == 9:
@@ -156,7 +156,7 @@ def test_dense_sums_at_any_activity(rate, outputs, largest, networks):
     weight[0, 0] = -256 if largest == 254 else largest
     layer = Dense("d", weight, Cuba(1 << 17, 4096, 4096))
     spikes = (rng.random((3, 90, 8)) < rate).astype(np.uint8)
-    trace = Engine(NetworkDescription((90,), (layer,))).run(spikes, keep=True).traces[0]
+    trace = Engine(NetworkDescription((90,), (layer,))).run(spikes, return_traces=True).traces[0]
     np.testing.assert_array_equal(trace.u, np.einsum("oi,nit->not", weight, spikes.astype(np.int64)) << 6)
 
 
@@ -167,7 +167,7 @@ def test_dense_sums_of_more_rows_than_16_bits_hold(inputs, largest, networks):
     weight[0], weight[1] = -largest, largest - 2
     layer = Dense("d", weight, Cuba(1 << 17, 4096, 4096))
     spikes = (networks.rng.random((2, inputs, 8)) < 0.45).astype(np.uint8)
-    trace = Engine(NetworkDescription((inputs,), (layer,))).run(spikes, keep=True).traces[0]
+    trace = Engine(NetworkDescription((inputs,), (layer,))).run(spikes, return_traces=True).traces[0]
     np.testing.assert_array_equal(trace.u, np.einsum("oi,nit->not", weight, spikes.astype(np.int64)) << 6)
 
 
@@ -185,25 +185,27 @@ def test_parameters_a_channel(networks):
     layer = networks.conv((2, 6, 5), 3, (3, 3), padding=(1, 1))
     cuba = Cuba(np.array([40, 90, 10], np.int32), np.array([0, 500, 4096], np.int32), np.array([4096, 30, 0], np.int32))
     spikes = (networks.rng.random((2, 2, 6, 5, 12)) < 0.3).astype(np.uint8)
-    whole = Engine(NetworkDescription((2, 6, 5), (replace(layer, neuron=cuba),))).run(spikes, keep=True).traces[0]
+    whole = (
+        Engine(NetworkDescription((2, 6, 5), (replace(layer, neuron=cuba),))).run(spikes, return_traces=True).traces[0]
+    )
     assert whole.s.any()
     for channel in range(3):
         one = Cuba(*(int(each[channel]) for each in (cuba.threshold, cuba.current_decay, cuba.voltage_decay)))
         single = replace(layer, weight=layer.weight[[channel]], neuron=one)
-        alone = Engine(NetworkDescription((2, 6, 5), (single,))).run(spikes, keep=True).traces[0]
+        alone = Engine(NetworkDescription((2, 6, 5), (single,))).run(spikes, return_traces=True).traces[0]
         for name in "uvs":
             np.testing.assert_array_equal(getattr(whole, name)[:, channel], getattr(alone, name)[:, 0])
 
 
 def test_operations_by_brute_force(description, spikes):
     """A layer whose weights are 1 where they were not 0 receives as many units as synapses were at work."""
-    run = Engine(description).run(spikes, keep=True)
+    run = Engine(description).run(spikes, return_traces=True)
     fed = [spikes, *(trace.s for trace in run.traces)]
     for index, layer in enumerate(description.layers):
         ones = replace(layer, weight=(layer.weight != 0).astype(np.int32), neuron=Cuba(1 << 17, 4096, 4096))
         if isinstance(ones, Dense):
             ones = replace(ones, delay=None, weight_rec=None)
-        alone = Engine(NetworkDescription(fed[index].shape[1:-1], (ones,))).run(fed[index], keep=True)
+        alone = Engine(NetworkDescription(fed[index].shape[1:-1], (ones,))).run(fed[index], return_traces=True)
         expected = alone.traces[0].u.reshape(11, -1).sum(axis=1) >> 6
         if isinstance(layer, Dense) and layer.weight_rec is not None:
             reached = np.count_nonzero(layer.weight_rec, axis=0)
@@ -221,7 +223,7 @@ def test_a_long_stream_holds_no_traces(networks):
 
     with pytest.raises(InterruptedError):
         net.run_stream(10**9, batch)
-    run = net._empty(10**5, 32, keep=False)
+    run = net._empty_run(10**5, 32, return_traces=False)
     assert run.scores.nbytes + run.spikes.nbytes + run.operations.nbytes < 200e6
     assert not run.traces
 

@@ -23,7 +23,7 @@ def spikes_for(description: NetworkDescription, seed: int, rate: float = 0.1, st
 
 def assert_equal(file, lava_traces, seed: int = 0, rate: float = 0.1, steps: int = STEPS, quiet: bool = False) -> None:
     spikes = spikes_for(file.description, seed, rate, steps)
-    run = Engine(file.description).run(spikes[None], keep=True)
+    run = Engine(file.description).run(spikes[None], return_traces=True)
     expected = lava_traces(file, spikes)
     assert len(expected) == len(run.traces)
     for trace, (s, u, v) in zip(run.traces, expected, strict=True):
@@ -97,7 +97,7 @@ def test_states_at_their_limits(tmp_path, lava_traces):
     reader = Dense("1", np.array([[254, 128, 64, 2, 254, 2], [-256, -2, -64, -2, 0, 2]], np.int32), Cuba(1 << 17, 0, 0))
     file = raw(tmp_path, NetworkDescription((512,), (Dense("0", weight, Cuba(4095, 0, 0)), reader)))
     assert_equal(file, lava_traces, rate=1.1)
-    trace = Engine(file.description).run(np.ones((1, 512, STEPS), np.uint8), keep=True).traces[0]
+    trace = Engine(file.description).run(np.ones((1, 512, STEPS), np.uint8), return_traces=True).traces[0]
     assert trace.u.max() == 1 << 23
     assert trace.u.min() > -(1 << 23)
     assert trace.v.min() == 1 - (1 << 23)

@@ -31,7 +31,7 @@ LAVA = settings(
 
 def assert_equal(case: Case, path: Path, seen: Counter[str]) -> None:
     file = stored(case, path)
-    traces = Engine(file.description).run(case.inputs, keep=True).traces
+    traces = Engine(file.description).run(case.inputs, return_traces=True).traces
     expected = lava_trace(file, case.inputs)
     assert [trace.name for trace in traces] == [trace.name for trace in expected]
     for trace, lava in zip(traces, expected, strict=True):

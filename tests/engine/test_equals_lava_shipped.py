@@ -31,7 +31,7 @@ def golden(shipped) -> Golden:
 
 
 def in_engine(file: NetworkFile, inputs: np.ndarray) -> tuple[LayerTrace, ...]:
-    return Engine(file.description).run(inputs, keep=True).traces
+    return Engine(file.description).run(inputs, return_traces=True).traces
 
 
 def in_lava(file: NetworkFile, inputs: np.ndarray) -> list[LayerTrace]:
@@ -109,7 +109,7 @@ def test_pilotnet_lif_against_the_golden_layers(shipped, golden):
         x = fed[..., late - 1 : late - 1 + steps].astype(np.uint8)
         x = x.reshape(-1, steps) if isinstance(layer, Dense) else x
         biased, x = _bias_as_input(layer, x)
-        trace = Engine(NetworkDescription(x.shape[:-1], (biased,))).run(x[None], keep=True).traces[0]
+        trace = Engine(NetworkDescription(x.shape[:-1], (biased,))).run(x[None], return_traces=True).traces[0]
         offset = layer.bias.reshape(-1, *[1] * (u.ndim - 1)) << 6
         np.testing.assert_array_equal(trace.s[0], s, err_msg=f"spikes of {name}")
         np.testing.assert_array_equal(trace.u[0] - offset, u, err_msg=f"u of {name}")
@@ -179,7 +179,7 @@ def test_ntidigits_golden(shipped, golden):
     file = read_network(shipped("ntidigits.net"))
     assert file.description.average == file.description.outputs == 11
     fed, expected = golden("ntidigits/input").astype(np.uint8), golden("ntidigits/output")
-    run = Engine(file.description).run(fed.reshape(1, 1, 1, *fed.shape), keep=True)
+    run = Engine(file.description).run(fed.reshape(1, 1, 1, *fed.shape), return_traces=True)
     np.testing.assert_array_equal(run.traces[-1].s[0, :, :-4], expected[:, 4:])
     assert not expected[:, :4].any()
     counts = run.traces[-1].s[0].reshape(11, 22, -1).sum(axis=1).cumsum(axis=-1)

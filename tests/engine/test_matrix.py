@@ -30,10 +30,10 @@ def always(monkeypatch) -> None:
 
 
 def _equal(description: NetworkDescription, spikes: np.ndarray, unit: MatrixUnit) -> Engine:
-    events = Engine(description, unit="none").run(spikes, keep=True)
+    events = Engine(description, unit="none").run(spikes, return_traces=True)
     matrix = Engine(description, unit=unit)
     for _ in range(2):  # buffers of the first run are used again
-        run = matrix.run(spikes, keep=True)
+        run = matrix.run(spikes, return_traces=True)
         for name in ("scores", "spikes", "operations"):
             np.testing.assert_array_equal(getattr(run, name), getattr(events, name), name)
         for ours, theirs in zip(run.traces, events.traces, strict=True):
@@ -82,9 +82,9 @@ def test_every_layer_that_can_be_is_a_matrix(unit: MatrixUnit, always: None, net
     description = networks.mlp(70, 60, 50, 10)
     spikes = (networks.rng.random((4, 70, 17)) < 0.4).astype(np.uint8)
     engine = _equal(description, spikes, unit)
-    worker = engine._workers.get_nowait()
-    assert worker._source.sent.size
-    assert all(sent.any() for sent in worker._sent)
+    worker = engine._idle_workers.get_nowait()
+    assert worker._source.spike_bytes.size
+    assert all(sent.any() for sent in worker._sent_bytes)
     assert Engine(description, unit="none").plans[0].matrix is None
 
 
@@ -114,10 +114,10 @@ def test_quiet_layers_stay_events(networks) -> None:
     engine = Engine(NetworkDescription((256,), (quiet, description.layers[1])), threads=1)
     for rate, matrix in ((0.5, True), (0.001, False)):
         engine.run((networks.rng.random((8, 256, 16)) < rate).astype(np.uint8))
-        worker = engine._workers.get_nowait()
-        assert bool(worker._source.sent.size) is matrix
-        engine._workers.put(worker)
-    assert worker._busy[0] < engine.plans[1].busy
+        worker = engine._idle_workers.get_nowait()
+        assert bool(worker._source.spike_bytes.size) is matrix
+        engine._idle_workers.put(worker)
+    assert worker._rates[0] < engine.plans[1].matrix_rate
 
 
 def test_a_unit_that_is_not_there(networks) -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from aoi.errors import NetXError
 from aoi.netx import Conv, Delta, Dense, Input, NetworkDescription, Sigma, SigmaDelta, read, read_network
-from aoi.netx.probe import survives
+from aoi.netx.probe import completes_in_child
 from aoi.netx.write import _write_blocks
 
 pytestmark = pytest.mark.timeout(120)
@@ -356,20 +356,20 @@ def test_a_file_in_use_can_be_read(network):
 
 def test_what_hangs_or_kills_the_library_is_noticed(network, monkeypatch):
     started, children = time.monotonic(), psutil.Process().children()
-    assert survives(lambda: None)
-    assert survives(lambda: 1 / 0)
-    assert not survives(lambda: os.kill(os.getpid(), signal.SIGKILL))
-    assert not survives(lambda: time.sleep(60), seconds=0.2)
+    assert completes_in_child(lambda: None)
+    assert completes_in_child(lambda: 1 / 0)
+    assert not completes_in_child(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert not completes_in_child(lambda: time.sleep(60), seconds=0.2)
     assert time.monotonic() - started < 20
     assert psutil.Process().children() == children  # nothing is left behind
-    monkeypatch.setattr(read, "survives", lambda work: False)
+    monkeypatch.setattr(read, "completes_in_child", lambda work: False)
     refused(network, "HDF5 cannot cope")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the child process is forked on Linux only")
 def test_a_group_whose_index_leads_back_to_itself(network, monkeypatch):
     """HDF5 2.0 follows it for ever, with the interpreter's lock in hand. Found by flipping bytes."""
-    monkeypatch.setattr(read, "survives", lambda work: survives(work, seconds=2.0))
+    monkeypatch.setattr(read, "completes_in_child", lambda work: completes_in_child(work, seconds=2.0))
     network.write_bytes(gzip.decompress((Path(__file__).parent / "endless.net.gz").read_bytes()))
     started = time.monotonic()
     with pytest.raises(NetXError, match="damaged"):

@@ -17,7 +17,7 @@ from aoi.netx import (
     NetworkDescription,
     Sigma,
     SigmaDelta,
-    failures,
+    violations,
     write_network,
 )
 from aoi.netx.rules import overflow_warnings, worst_case_current
@@ -64,7 +64,7 @@ def weight(*rows: list[float]) -> np.ndarray:
 def test_refused(rule, layer, says, tmp_path):
     shape = (2,) if isinstance(layer, Dense) else (1, 4, 4)
     description = NetworkDescription(shape, (layer,))
-    assert rule in {failure.rule for failure in failures(description)}
+    assert rule in {each.rule for each in violations(description)}
     with pytest.raises(NetXError, match=f"layer {layer.name}: .*{says}") as caught:
         write_network(tmp_path / "refused.net", description)
     assert f"[{rule}]" in str(caught.value)
@@ -73,22 +73,22 @@ def test_refused(rule, layer, says, tmp_path):
 
 
 def test_keeps_the_rules():
-    assert failures(NetworkDescription((2,), (DENSE, replace(DENSE, neuron=Cuba(1 << 17, 0, 0))))) == []
-    assert failures(NetworkDescription((1, 4, 4), (CONV,))) == []
-    assert failures(NetworkDescription((2,), ())) != []
+    assert violations(NetworkDescription((2,), (DENSE, replace(DENSE, neuron=Cuba(1 << 17, 0, 0))))) == []
+    assert violations(NetworkDescription((1, 4, 4), (CONV,))) == []
+    assert violations(NetworkDescription((2,), ())) != []
 
 
 def test_rules_of_the_whole_network():
     delta, sigma = Input("in", (2,), Delta(3)), replace(DENSE, neuron=Sigma(), name="out")
     whole = NetworkDescription((2,), (delta, replace(DENSE, neuron=SigmaDelta(3)), sigma))
-    assert failures(whole) == []
-    assert [str(f) for f in failures(replace(whole, average=2))] == [
+    assert violations(whole) == []
+    assert [str(f) for f in violations(replace(whole, average=2))] == [
         "layer average: Lava loads no average layer; read the neurons one by one [loaded_by_lava]"
     ]
-    assert "3 groups do not divide the 2 neurons" in str(failures(replace(whole, average=3))[0])
+    assert "3 groups do not divide the 2 neurons" in str(violations(replace(whole, average=3))[0])
     late = replace(whole, layers=(whole.layers[1], delta))
-    assert "takes values, but is layer 1; it can only come first" in str(failures(late)[0])
-    assert "no layers" in str(failures(replace(whole, layers=(delta,)))[0])
+    assert "takes values, but is layer 1; it can only come first" in str(violations(late)[0])
+    assert "no layers" in str(violations(replace(whole, layers=(delta,)))[0])
     heavy = replace(DENSE, weight=np.full((2, 2), 254), neuron=Cuba(80, 0, 0))
     assert overflow_warnings(NetworkDescription((2,), (heavy, heavy))) != []
     messages = NetworkDescription((2,), (delta, heavy, sigma))
@@ -101,7 +101,7 @@ def test_worst_case_current_is_reached_and_never_passed():
     for decay in (0, 1, 100, 1024, 4096):
         layer = replace(DENSE, neuron=Cuba(4095, decay, 4096))
         spikes = np.stack([np.ones((2, 200)), np.eye(2)[:, [0] * 200]])
-        u = Engine(NetworkDescription((2,), (layer,))).run(spikes, keep=True).traces[0].u
+        u = Engine(NetworkDescription((2,), (layer,))).run(spikes, return_traces=True).traces[0].u
         assert u.max() <= worst_case_current(layer, 200)
     assert worst_case_current(replace(DENSE, neuron=Cuba(0, 4096, 0))) == 14 << 6
     assert worst_case_current(replace(DENSE, neuron=Cuba(0, 0, 0)), steps=10) == 140 << 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from aoi.engine.engine import LayerTrace
+from aoi.engine import LayerTrace
 from aoi.netx.description import Cuba
 from aoi.report.activity import spatial_temporal_factor
 from aoi_models.blocks import LayerActivity

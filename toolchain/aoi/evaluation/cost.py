@@ -11,7 +11,7 @@ def sum_until(events: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Sums over the steps 1..``step`` of each sample.
 
     ``events``: spikes or synaptic operations at each output step, int64 (samples, layers, T), as in
-    :class:`aoi.engine.Run`; ``step``: int64 (samples,), 1..T → int64 (samples, layers).
+    :class:`~aoi.engine.Run`; ``step``: int64 (samples,), 1..T → int64 (samples, layers).
 
     The operations are NeuroBench's effective synaptic operations (arXiv 2304.04640): a spike times a nonzero weight;
     accumulates if spikes are binary. Steps are aligned: they are those that the decision depends on. On a pipelined

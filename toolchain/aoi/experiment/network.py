@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aoi.choices import Readout
+from aoi.netx.description import KERNEL_MAX
 
 Size = Annotated[int, Field(gt=0, le=65_536)]
-Kernel = Annotated[int, Field(gt=0, le=127)]  # Lava keeps the sizes of a convolution in 8 bits
-Padding = Annotated[int, Field(ge=0, le=127)]
+Kernel = Annotated[int, Field(gt=0, le=KERNEL_MAX)]
+Padding = Annotated[int, Field(ge=0, le=KERNEL_MAX)]
 
 
 class _Spec(BaseModel):

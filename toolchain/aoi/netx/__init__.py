@@ -9,12 +9,13 @@ from aoi.netx.description import (
     Layer,
     NetworkDescription,
     Neuron,
+    Readout,
     Sigma,
     SigmaDelta,
 )
-from aoi.netx.metadata import CutoffPolicy, Metadata, Readout
+from aoi.netx.metadata import CutoffPolicy, Metadata
 from aoi.netx.read import NetworkFile, read_network
-from aoi.netx.rules import Failure, failures, overflow_warnings, worst_case_current
+from aoi.netx.rules import RuleViolation, overflow_warnings, violations, worst_case_current
 from aoi.netx.write import update_metadata, write_network
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "CutoffPolicy",
     "Delta",
     "Dense",
-    "Failure",
     "Input",
     "Layer",
     "Metadata",
@@ -31,12 +31,13 @@ __all__ = [
     "NetworkFile",
     "Neuron",
     "Readout",
+    "RuleViolation",
     "Sigma",
     "SigmaDelta",
-    "failures",
     "overflow_warnings",
     "read_network",
     "update_metadata",
+    "violations",
     "worst_case_current",
     "write_network",
 ]

@@ -13,12 +13,14 @@ from math import prod
 
 import numpy as np
 
+from aoi.choices import Readout
 from aoi.netx.weights import weight_shift
 
 STATE_SHIFT = 6  # weights, biases and thresholds << 6 are in state units
 STATE_LIMIT = 1 << 23  # |u|, |v| < 2**23: 24 bits, signed
 DECAY_UNITY = 1 << 12
 MAX_DELAY = 62  # steps
+KERNEL_MAX = 127  # kernel size, stride, padding, dilation and groups: Lava keeps them in 8 bits signed
 WEIGHT_MIN, WEIGHT_MAX = -256, 254  # 8 bit signed in even steps
 THRESHOLD_MAX = (1 << 17) - 1
 BIAS_MIN, BIAS_MAX = -4096, 4095  # 13 bit signed
@@ -204,6 +206,12 @@ class NetworkDescription:
     def fires(self) -> bool:
         """False where the output has to be read through its voltage."""
         return self.layers[-1].neuron.fires
+
+    @property
+    def readout(self) -> Readout:
+        """ "spikes" where the output layer fires, otherwise "voltage". A network file may say what it is read by:
+        :attr:`aoi.netx.NetworkFile.readout`."""
+        return "spikes" if self.fires else "voltage"
 
     @cached_property
     def neurons(self) -> int:

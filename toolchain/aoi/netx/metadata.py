@@ -20,7 +20,7 @@ class _Frozen(BaseModel):
 class CutoffPolicy(_Frozen):
     """The stopping rule and the evidence of its calibration; ``cutoff.rule.rule_of_policy`` makes it a rule."""
 
-    rule: str = Field("confidence", pattern="^[a-z-]{1,40}$", description="its name, as in --rule")
+    rule: str = Field("confidence", pattern="^[a-z-]{1,40}$", description="name of the rule, without its threshold")
     threshold: float = Field(gt=0.0, allow_inf_nan=False, description="smallest statistic that stops the run")
     scale: float = Field(
         gt=0.0,

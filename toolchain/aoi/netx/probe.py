@@ -10,8 +10,10 @@ import warnings
 from collections.abc import Callable
 
 
-def survives(work: Callable[[], object], seconds: float = 20.0) -> bool:
-    """False if ``work`` crashes the interpreter or is not done in time; what it returns or raises does not matter.
+def completes_in_child(work: Callable[[], object], seconds: float = 20.0) -> bool:
+    """Runs ``work`` in a child process: False if it crashes the interpreter or is not done in time.
+
+    What it returns or raises does not matter, and is lost.
 
     HDF5 loops for ever over some damaged groups (about one in 10,000 files with flipped bytes), where neither Python
     nor Ctrl-C gets a word in. Elsewhere than on Linux forking is not safe, and the answer is True.

@@ -20,6 +20,7 @@ from aoi.netx.description import (
     BIAS_MAX,
     BIAS_MIN,
     DECAY_UNITY,
+    KERNEL_MAX,
     MAX_DELAY,
     THRESHOLD_MAX,
     VALUE_MAX,
@@ -34,17 +35,17 @@ from aoi.netx.description import (
     Layer,
     NetworkDescription,
     Neuron,
+    Readout,
     Sigma,
     SigmaDelta,
 )
 from aoi.netx.fields import Fields
-from aoi.netx.metadata import SCHEMA_VERSION, Metadata, Readout
-from aoi.netx.probe import survives
+from aoi.netx.metadata import SCHEMA_VERSION, Metadata
+from aoi.netx.probe import completes_in_child
 from aoi.netx.weights import effective_weights, weight_shift
 
 MAX_LAYERS = 256
 MAX_NEURONS = 1 << 24  # of one layer
-MAX_KERNEL = 127  # Lava keeps kernel size, stride, padding, dilation and groups in 8 bits signed
 _KINDS = ("input", "conv", "dense", "dense_rec", "flatten", "pool", "average")
 _NEURONS = ("CUBA", "LOIHI", "SDNN")
 _INTEGRATOR = Cuba(threshold=1 << 17, current_decay=0, voltage_decay=DECAY_UNITY)  # what Lava takes without a neuron
@@ -53,11 +54,11 @@ _NEVER_FIRES = (1 << 17, (1 << 18) - 1)  # thresholds above 17 bits that mean: r
 
 @dataclass(frozen=True, eq=False)
 class NetworkFile:
-    """What a network file holds."""
+    """What a network file holds; :class:`aoi.engine.Engine` takes it as it is."""
 
     path: Path
     description: NetworkDescription
-    metadata: Metadata | None = None
+    metadata: Metadata | None = None  # the group /aoi, if the file has it
     trained_on: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
     """uint64 fingerprints of the recordings that training and validation saw; empty when not recorded."""
     skip_layers: int = 0
@@ -66,10 +67,8 @@ class NetworkFile:
 
     @property
     def readout(self) -> Readout:
-        """What the file says is read, or else what its output layer allows."""
-        if self.metadata is not None:
-            return self.metadata.readout
-        return "spikes" if self.description.fires else "voltage"
+        """What the file says that its output is read by; of a file without the group ``/aoi`` the network's own."""
+        return self.metadata.readout if self.metadata else self.description.readout
 
 
 def read_network(
@@ -89,10 +88,15 @@ def read_network(
 
     Raises:
         NetXError: whatever is wrong with the file, naming layer, field, value and limit.
+
+    Example:
+        >>> network = read_network("network.net")
+        >>> network.description.input_shape, network.description.outputs, network.readout
+        ((2, 34, 34), 10, 'voltage')
     """
     path = Path(path)
     with _guard(path):
-        if not survives(lambda: _read(path, input_shape, input_block)):
+        if not completes_in_child(lambda: _read(path, input_shape, input_block)):
             raise NetXError(f"{path}: damaged network file (HDF5 cannot cope with it)")
         return _read(path, input_shape, input_block)
 
@@ -366,7 +370,7 @@ def _read_delay(layer: Fields, weight_shape: tuple[int, ...]) -> np.ndarray | No
 def _read_conv(layer: Fields, name: str, flow: _Flow) -> Conv:
     channels, height, width = _maps(layer, flow)
     weight = _read_kernels(layer)
-    groups = layer.integer("groups", 1, MAX_KERNEL)
+    groups = layer.integer("groups", 1, KERNEL_MAX)
     if weight.shape[0] % groups or weight.shape[1] * groups != channels:
         raise layer.fail(
             f"weight has shape {weight.shape} in {groups} groups; it takes (C_out, {channels} / groups, kH, kW)"
@@ -386,7 +390,7 @@ def _read_pool(layer: Fields, name: str, flow: _Flow) -> Conv:
 
 def _maps(layer: Fields, flow: _Flow) -> tuple[int, int, int]:
     if flow.shape is None:
-        raise layer.fail("the file has no input layer that gives the shape; add one, or give --input-shape C,H,W")
+        raise layer.fail("no input layer gives the shape; add one, or read the file with input_shape=(C, H, W)")
     if len(flow.shape) != 3 or flow.flat:
         raise layer.fail(f"a convolution takes maps (C, H, W), it is fed {flow.shape}{' flattened' * flow.flat}")
     return flow.shape[0], flow.shape[1], flow.shape[2]
@@ -403,8 +407,8 @@ def _read_kernels(layer: Fields) -> np.ndarray:
         weight = weight[..., 0]
     if weight.ndim != 4:
         raise layer.fail(f"weight has shape {weight.shape}; it takes (C_out, C_in / groups, kH, kW)")
-    if max(weight.shape[2:]) > MAX_KERNEL:
-        raise layer.fail(f"weight: kernel {weight.shape[2:]} is above {MAX_KERNEL}, the largest that Lava holds")
+    if max(weight.shape[2:]) > KERNEL_MAX:
+        raise layer.fail(f"weight: kernel {weight.shape[2:]} is above {KERNEL_MAX}, the largest that Lava holds")
     return weight
 
 
@@ -432,7 +436,7 @@ def _convolution(
 
 def _read_pair(layer: Fields, key: str, low: int) -> tuple[int, int]:
     """(vertical, horizontal) from one number or two."""
-    values = layer.integers(key, low, MAX_KERNEL).ravel().tolist()
+    values = layer.integers(key, low, KERNEL_MAX).ravel().tolist()
     if len(values) > 2:
         raise layer.fail(f"{key} takes one number or two, it has {len(values)}")
     return values[0], values[-1]

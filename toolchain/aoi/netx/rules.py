@@ -14,6 +14,7 @@ import numpy as np
 from aoi.errors import NetXError
 from aoi.netx.description import (
     DECAY_UNITY,
+    KERNEL_MAX,
     MAX_DELAY,
     STATE_LIMIT,
     STATE_SHIFT,
@@ -31,18 +32,17 @@ from aoi.netx.description import (
 from aoi.netx.weights import effective_weights
 
 EXACT_THRESHOLD = 64 << STATE_SHIFT  # from here on SLAYER fires at v == threshold, Lava only above it
-_KERNEL_MAX = 127
 
 Rule = Callable[[Layer], "str | None"]  # what breaks the rule, or None
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A broken rule."""
+class RuleViolation:
+    """A rule that a layer breaks. As text: ``layer 2: delay 63 is out of 0..62; clamp it [delay_range]``."""
 
-    rule: str
-    layer: str
-    text: str
+    rule: str  # name of its function in this module, or "chain"
+    layer: str  # name of the layer in the file
+    text: str  # what breaks it: value, limit and remedy
 
     def __str__(self) -> str:
         return f"layer {self.layer}: {self.text} [{self.rule}]"
@@ -171,8 +171,8 @@ def kernel_range(layer: Layer) -> str | None:
     """Lava keeps a convolution's parameters in 8 bits signed."""
     if isinstance(layer, Conv) and layer.kind != "pool":
         values = (*layer.weight.shape[2:], *layer.stride, *layer.padding, *layer.dilation, layer.groups)
-        if max(values) > _KERNEL_MAX:
-            return f"kernel, stride, padding, dilation or groups {max(values)} is above {_KERNEL_MAX}"
+        if max(values) > KERNEL_MAX:
+            return f"kernel, stride, padding, dilation or groups {max(values)} is above {KERNEL_MAX}"
     return None
 
 
@@ -192,37 +192,49 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def failures(description: NetworkDescription, *, waive: Collection[str] = ()) -> list[Failure]:
-    """All broken rules but those named in ``waive``, first layer first."""
+def violations(description: NetworkDescription, *, waive: Collection[str] = ()) -> list[RuleViolation]:
+    """All broken rules but those named in ``waive``, first layer first; an empty list if SLAYER, Lava and the chip
+    compute the same.
+
+    Example:
+        >>> for each in violations(read_network("network.net").description, waive=("no_bias",)):
+        ...     print(each)
+        layer 1: weight 3 is not an even number; quantise to 8 bits [weight_even]
+    """
     rules = [rule for rule in RULES if rule.__name__ not in waive]
     found = ((layer, rule, rule(layer)) for layer in description.layers for rule in rules)
-    average = [Failure("loaded_by_lava", "average", "Lava loads no average layer; read the neurons one by one")]
+    average = [RuleViolation("loaded_by_lava", "average", "Lava loads no average layer; read the neurons one by one")]
     return [
-        *chain_failures(description),
+        *chain_violations(description),
         *(average if description.average is not None and "loaded_by_lava" not in waive else ()),
-        *(Failure(rule.__name__, layer.name, text) for layer, rule, text in found if text),
+        *(RuleViolation(rule.__name__, layer.name, text) for layer, rule, text in found if text),
     ]
 
 
-def chain_failures(description: NetworkDescription) -> list[Failure]:
+def chain_violations(description: NetworkDescription) -> list[RuleViolation]:
     """Each layer has to take what the one before it gives; a convolution cannot follow a dense layer."""
+    return [RuleViolation("chain", layer, text) for layer, text in _broken_links(description)]
+
+
+def _broken_links(description: NetworkDescription) -> Iterator[tuple[str, str]]:
+    """(layer, what is wrong with its place in the chain)."""
     shape = description.input_shape
-    found = []
     for index, layer in enumerate(description.layers):
         if isinstance(layer, Input) and index:
-            found.append(Failure("chain", layer.name, f"takes values, but is layer {index}; it can only come first"))
+            yield layer.name, f"takes values, but is layer {index}; it can only come first"
         takes = (layer.weight.shape[1],) if isinstance(layer, Dense) else _takes(layer)
         if takes != ((prod(shape),) if isinstance(layer, Dense) else shape):
-            found.append(Failure("chain", layer.name, f"takes {takes}, is fed {shape}"))
+            yield layer.name, f"takes {takes}, is fed {shape}"
         shape = layer.shape
         if min(shape) < 1:
-            found.append(Failure("chain", layer.name, f"gives maps of shape {shape}; make kernel or stride smaller"))
+            yield layer.name, f"gives maps of shape {shape}; make kernel or stride smaller"
     if not any(not isinstance(layer, Input) for layer in description.layers):
-        found.append(Failure("chain", "-", "the network has no layers"))
+        yield "-", "the network has no layers"
     elif description.average is not None and (description.average < 1 or prod(shape) % description.average):
-        text = f"{description.average} groups do not divide the {prod(shape)} neurons of the last layer"
-        found.append(Failure("chain", "average", text))
-    return found
+        yield (
+            "average",
+            f"{description.average} groups do not divide the {prod(shape)} neurons of the last layer",
+        )
 
 
 def _takes(layer: Input | Conv) -> tuple[int, ...]:
@@ -234,6 +246,10 @@ def worst_case_current(layer: Layer, steps: int = 1024) -> int:
 
     At 2**23 and above Lava wraps u and SLAYER does not: a warning, since real input is sparse. 0 for an input block,
     which nothing reaches.
+
+    Example:
+        >>> [worst_case_current(layer, steps=32) for layer in description.layers]
+        [1236480, 892416]
     """
     per_neuron = sum(
         max(

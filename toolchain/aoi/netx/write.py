@@ -22,7 +22,7 @@ from aoi.files import atomic_path
 from aoi.netx.description import Conv, Cuba, Input, Layer, NetworkDescription, Neuron, Sigma
 from aoi.netx.metadata import Metadata
 from aoi.netx.read import check_metadata
-from aoi.netx.rules import failures
+from aoi.netx.rules import violations
 
 
 def write_network(
@@ -33,14 +33,25 @@ def write_network(
     *,
     allow_bias: bool = False,
 ) -> None:
-    """Writes a network file, whole or not at all.
+    """Writes a network file, whole or not at all; one that is there already is replaced.
 
-    ``trained_on``: uint64 fingerprints (n,) of the recordings that training and validation saw.
-    Raises NetXError, naming rule, layer and value, for what Lava would not execute as SLAYER does; ``allow_bias``
-    lets biases pass, which Lava applies one step earlier than SLAYER.
+    Args:
+        path: the file.
+        description: the network.
+        metadata: contents of the group ``/aoi``; None: no such group.
+        trained_on: uint64 fingerprints (n,) of the recordings that training and validation saw.
+        allow_bias: let biases pass, which Lava applies one step earlier than SLAYER.
+
+    Raises:
+        NetXError: Lava would not execute the network as SLAYER does, naming rule, layer and value; or the file cannot
+            be written.
+
+    Example:
+        >>> layer = Dense("0", np.full((10, 784), 2, np.int32), Cuba(threshold=64, current_decay=1024, voltage_decay=0))
+        >>> write_network("network.net", NetworkDescription((784,), (layer,)), Metadata(readout="spikes"))
     """
     path = Path(path)
-    found = failures(description, waive=("no_bias",) if allow_bias else ())
+    found = violations(description, waive=("no_bias",) if allow_bias else ())
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise NetXError(f"{path}: not written: {found[0]}{more}")
@@ -55,7 +66,12 @@ def write_network(
 
 
 def update_metadata(path: str | PathLike[str], metadata: Metadata) -> None:
-    """Gives the file new metadata in one atomic step; the rest of it stays as it is."""
+    """Gives the file new metadata in one atomic step; the rest of it stays as it is. Raises NetXError.
+
+    Example:
+        >>> network = read_network("network.net")
+        >>> update_metadata(network.path, network.metadata.model_copy(update={"classes": ("cat", "dog")}))
+    """
     path = Path(path)
     with _replacing(path) as temporary:
         shutil.copyfile(path, temporary)

@@ -9,8 +9,7 @@ from math import prod
 import numpy as np
 
 from aoi.choices import Readout
-from aoi.engine import Engine, Run
-from aoi.engine.engine import LayerTrace
+from aoi.engine import Engine, LayerTrace, Run
 from aoi.netx.description import STATE_SHIFT, Cuba, NetworkDescription
 
 TRACED = 128  # the Spatial-Temporal Factor is a mean over so many recordings
@@ -53,7 +52,7 @@ def activity(
     engine = Engine(description)
     for first in range(0, count, room):
         part = np.arange(first, min(first + room, count))
-        traces = engine.run(batch(part), readout=readout, keep=True).traces
+        traces = engine.run(batch(part), readout=readout, return_traces=True).traces
         for index, neuron in neurons.items():
             totals[index] += spatial_temporal_factor(traces[index], neuron).sum(axis=0)
     rates = run.spikes.mean(axis=0)

@@ -103,7 +103,7 @@ def _chosen(subject: Subject) -> list[dict[str, Any]]:
     result = []
     for index, group in picked:
         at = np.array([index])
-        traces = engine.run(subject.batch(at), readout=subject.readout, keep=True).traces
+        traces = engine.run(subject.batch(at), readout=subject.readout, return_traces=True).traces
         spikes = [
             (title, trace.s[0])
             for title, layer, trace in zip(subject.titles, subject.layers, traces, strict=True)

@@ -112,9 +112,7 @@ def evaluate(
 def run_engine(network: Network, data: Recordings, label: str, progress: Progress | None) -> Run:
     """All T steps of all recordings on the engine: scores, spikes and operations at each step."""
     advance = counter(progress, label)
-    return Engine(network.description).run_stream(
-        len(data), data.batch, readout=network.readout, progress=lambda done: advance(done, len(data))
-    )
+    return Engine(network).run_stream(len(data), data.batch, progress=lambda done: advance(done, len(data)))
 
 
 def evaluate_run(network: Network, data: Recordings, run: Run, rule: Rule | None) -> Evaluation:

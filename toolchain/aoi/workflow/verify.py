@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from aoi.choices import Against, Readout
+from aoi.choices import Against
 from aoi.compat.extras import needs
 from aoi.engine import Engine, LayerTrace
 from aoi.errors import DataError, MissingDependency, NetXError
@@ -88,7 +88,7 @@ def verify(
         raise DataError(f"against {against}: choose one of {', '.join(get_args(Against))}")
     inputs, what = _inputs(network, data, samples, steps, rate)
     engine = Engine(network.description)
-    traces = {"engine": _quantities(network, engine.run(inputs, keep=True).traces)}
+    traces = {"engine": _quantities(network, engine.run(inputs, return_traces=True).traces)}
     left_out = []
     if against == "engine":
         traces |= _other_ways(network, engine, inputs)
@@ -170,16 +170,15 @@ def _in_lava(network: Network, inputs: np.ndarray) -> Sequence[LayerTrace]:
 
 def _other_ways(network: Network, engine: Engine, inputs: np.ndarray) -> dict[str, list[Trace]]:
     """The engine as it runs live: each sample alone, and step by step (what its last layer sends)."""
-    alone = [engine.run(inputs[i : i + 1], keep=True).traces for i in range(len(inputs))]
+    alone = [engine.run(inputs[i : i + 1], return_traces=True).traces for i in range(len(inputs))]
     joined = [
         LayerTrace(parts[0].name, *(np.concatenate([getattr(part, q) for part in parts]) for q in ("u", "v", "s")))
         for parts in zip(*alone, strict=True)
     ]
-    readout: Readout = "spikes" if network.description.fires else "voltage"
     state = engine.start(len(inputs))
-    sent = np.stack([engine.step(state, inputs[..., t], readout=readout) for t in range(inputs.shape[-1])], axis=-1)
+    sent = np.stack([engine.step(state, inputs[..., t]) for t in range(inputs.shape[-1])], axis=-1)
     *hidden, last = _quantities(network, joined)
-    name = "message" if "message" in last else "s" if readout == "spikes" else "v"
+    name = "message" if "message" in last else "s" if network.description.fires else "v"
     return {
         "engine, sample by sample": [*hidden, last],
         "engine, step by step": [*({} for _ in hidden), {name: sent.reshape(last[name].shape)}],

@@ -82,8 +82,7 @@ class PyFusedNetworkModel(SampleModel):
         self._engine: Engine = proc_params["engine"]
         self._readout: Any = proc_params["readout"]
         self._shape = tuple(reversed(proc_params["output_shape"]))  # C, H, W
-        lead = self._engine.lead_voltage if self._readout == "voltage" else self._engine.lead_spikes
-        self._lead = list(lead)
+        self._fill = list(self._engine.pipeline_fill(self._readout))
         self._state = self._engine.start()
         self._start()
         if len(os.sched_getaffinity(0)) > 1:  # it gets a core of its own
@@ -92,7 +91,7 @@ class PyFusedNetworkModel(SampleModel):
     def _start(self) -> None:
         self._engine.restart(self._state)
         self._waiting: deque[np.ndarray] = deque()
-        self._ahead = deque(self._lead)  # what is sent before the first input shows, then one step at a time
+        self._ahead = deque(self._fill)  # what is sent before the first input shows, then one step at a time
 
     def run_spk(self) -> None:
         self.out.send(self._ahead.popleft().reshape(self._shape).T)
