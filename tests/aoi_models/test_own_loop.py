@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 import aoi_models.regularisers
+from aoi.engine import Engine
 from aoi.experiment.network import ConvSpec, DenseSpec, NetworkSpec
+from aoi.netx.read import read_network
+from aoi_deploy.lava.trace import lava_trace
 from aoi_models.blocks import slayer
 from aoi_models.network import AnytimeNetwork
 from aoi_models.regularisers import Observed, observe, spatial_temporal_factor, str_penalty
@@ -272,3 +283,53 @@ def test_every_public_name_is_there() -> None:
             "Regulariser"
         )
     assert set(aoi_models.regularisers.__all__) == set(aoi_models.regularisers._HOMES)
+
+
+def test_file_that_stock_blocks_write_runs_as_they_do(tmp_path: Path) -> None:
+    """Weight norm, dropout, trained decays and axonal delays are exact as they are."""
+    net, x = dense(delay=True, weight_norm=True), spikes(3, 20)
+    net(x)
+    with torch.no_grad():
+        for index, block in enumerate(net.blocks):
+            block.neuron.drop = slayer.neuron.Dropout(p=0.3)
+            block.neuron.current_decay += 3.4 + index
+            block.neuron.voltage_decay -= 2.6 * index
+        net.blocks[0].delay.delay.copy_(torch.linspace(0, 5.9, 16))
+        net.blocks[1].delay.delay.copy_(torch.linspace(70, 0.2, 12))  # SLAYER clamps at 62
+    net.eval()
+    with h5py.File(tmp_path / "own.net", "w") as file:
+        for index, block in enumerate(net.blocks):
+            block.export_hdf5(file.create_group(f"layer/{index}"))
+    with torch.no_grad(), observe(net) as layers:
+        output = net(functional.pad(x, (0, 3)))[..., 3:]
+        # NetX has the axonal delay before the neuron, where it delays all that the neuron does.
+        sent = [block.delay(layer.activity.spikes) for block, layer in zip(net.blocks, layers.aligned, strict=False)]
+    inputs = x.numpy().astype(np.uint8)
+    of_engine = Engine(read_network(tmp_path / "own.net").description).run(inputs, keep=True).traces
+    of_lava = lava_trace(tmp_path / "own.net", inputs)
+    for mine, engine, lava in zip([*sent, output], of_engine, of_lava, strict=True):
+        assert engine.s.any()
+        np.testing.assert_array_equal(mine > 0, engine.s > 0)
+        np.testing.assert_array_equal(engine.s, lava.s)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_tutorial_script(nmnist_folder: Path, tmp_path: Path) -> None:
+    """docs/tutorials/own_slayer_script.py, as a person runs it."""
+    script = Path(__file__).parents[2] / "docs" / "tutorials" / "own_slayer_script.py"
+    marked = re.findall(r"# STR (\d)$", script.read_text(), re.MULTILINE)
+    assert marked == [str(line + 1) for line in range(len(marked))]
+    assert len(marked) <= 5
+    environment = {**os.environ, "AOI_DATA_DIR": str(nmnist_folder)}
+    run = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    found = json.loads(run.stdout.splitlines()[-1])
+    assert found["accuracy_at_T"] >= 0.9
+    assert found["different_spikes"] == [0, 0, 0]
+    assert found["equal"]
+    assert found["executors"] == ["engine", "slayer", "lava"]
+    assert found["evaluated"]["full_accuracy"] == pytest.approx(found["accuracy_at_T"])
+    assert found["evaluated"]["mean_decision_step"] < 25
+    assert found["deployed"]["accuracy"] >= 0.8  # of 50 recordings
