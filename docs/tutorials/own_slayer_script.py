@@ -17,21 +17,18 @@
 # %%
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import torch
 from torch.nn.functional import pad
 
+import aoi
 from aoi.compat import enable_slayer
-from aoi.engine import Engine
 from aoi.events.dataset import open_dataset
 from aoi.events.encoding import Encoding
 from aoi.events.spikes import load_spikes
 from aoi.events.splits import SplitOptions, split_indices
-from aoi.netx.read import read_network
 from aoi_models.losses import tet_loss  # STR 1
 from aoi_models.regularisers import observe, str_penalty  # STR 2
 
@@ -161,44 +158,53 @@ print("held out, accuracy after 5, 10, 20 and 30 steps:", [f"{accuracy_over_time
 # %% [markdown]
 # ## Export, and the same spikes everywhere
 #
-# First your own module against the engine that all commands run on: every spike of every layer. Then the engine against
-# Lava and against SLAYER's blocks built anew from the file: currents, voltages and spikes.
+# First your own module against the engine that everything below runs on: every spike of every layer. Then the engine
+# against Lava and against SLAYER's blocks built anew from the file: currents, voltages and spikes.
 
 # %%
 net.export_hdf5(FILE)
+file = aoi.load(FILE)
 some = held_out_spikes[:32]
 with torch.no_grad(), observe(net) as layers:
     output = net(some.float())
 of_module = [layer.activity.spikes for layer in layers.aligned] + [output]
-of_engine = Engine(read_network(FILE).description).run(some.flatten(1, -2).numpy(), keep=True).traces
+of_engine = aoi.Engine(file).run(some.flatten(1, -2).numpy(), return_traces=True).traces
 different = [int(((mine > 0).numpy() != trace.s).sum()) for mine, trace in zip(of_module, of_engine, strict=True)]
 print("spikes of each layer that differ between this module and the engine:", different)
 
+# %% [markdown]
+# The file of a plain `export_hdf5` does not say how events become its input, so `open_data` is told once.
 
 # %%
-def aoi(*arguments: str) -> dict:
-    """Runs an ``aoi`` command on the file; what it found."""
-    command = [sys.executable, "-m", "aoi.cli", *arguments, "--json"]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-
-
-RECORDINGS = ("--data", DATA, "--window-us", "300000", "--bins", "30")
-verified = aoi("verify", str(FILE), "--samples", "2", *RECORDINGS)
-print("equal:", verified["equal"], "in", verified["executors"], "over", verified["compared"], "values")
+calibration = aoi.open_data(DATA, file, split="calibration", window_us=300_000, bins=30)
+verified = aoi.verify(file, calibration, samples=2)
+print(verified)
 
 # %% [markdown]
 # ## Calibrate, evaluate, deploy
 #
-# `calibrate` fits the confidence and the threshold at which a run may stop, and writes them into the file. `deploy`
-# runs Lava processes with the monitor that stops each recording.
+# `calibrate` fits the confidence and the threshold at which a run may stop, and writes them into the file, together
+# with encoding, classes and the source of the recordings: nothing has to be said again. `deploy` runs Lava processes
+# with the monitor that stops each recording.
 
 # %%
-calibrated = aoi("calibrate", str(FILE), "--max-drop", "0.02", *RECORDINGS)
-print(f"threshold {calibrated['threshold']:.3f} on {calibrated['calibration_samples']} recordings")
-evaluated = aoi("evaluate", str(FILE), "--split", "validation", *RECORDINGS)
-print(f"accuracy {evaluated['accuracy']:.3f} after {evaluated['mean_decision_step']:.1f} of {evaluated['steps']} steps")
-deployed = aoi("deploy", str(FILE), "--split", "validation", "--samples", "50", *RECORDINGS)
-print(f"in Lava: {deployed['accuracy']:.3f} after {deployed['mean_decision_step']:.1f} steps, 50 recordings")
+calibrated = aoi.calibrate(file, calibration, max_drop=0.02)
+print(calibrated)
+
+# %%
+file = aoi.load(FILE)
+held_out = aoi.open_data(None, file, split="validation")
+evaluated = aoi.evaluate(file, held_out)
+print(evaluated)
+evaluated.plot()
+
+# %%
+few = held_out.subset(range(50))
+with aoi.deploy(file) as session:
+    answers = list(session.run(few))
+right = [answer.prediction == few.labels[answer.index] for answer in answers]
+steps = [answer.decision_step for answer in answers]
+print(f"in Lava: {sum(right) / len(right):.3f} after {sum(steps) / len(steps):.1f} steps, {len(answers)} recordings")
 
 # %%
 print(
@@ -206,10 +212,14 @@ print(
         {
             "accuracy_at_T": float(accuracy_over_time[-1]),
             "different_spikes": different,
-            "equal": verified["equal"],
-            "executors": verified["executors"],
-            "evaluated": {key: evaluated[key] for key in ("full_accuracy", "accuracy", "mean_decision_step")},
-            "deployed": {key: deployed[key] for key in ("accuracy", "mean_decision_step", "samples_per_s")},
+            "equal": verified.equal,
+            "executors": verified.executors,
+            "evaluated": {
+                "full_accuracy": evaluated.full_accuracy,
+                "accuracy": evaluated.accuracy,
+                "mean_decision_step": evaluated.mean_decision_step,
+            },
+            "deployed": {"accuracy": sum(right) / len(right), "mean_decision_step": sum(steps) / len(steps)},
         }
     )
 )
