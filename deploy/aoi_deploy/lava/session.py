@@ -279,7 +279,7 @@ class LavaSession:
         rows = enumerate(self.network.records, int(self.latency == len(self.network.records)))
         return [record[slot, n : n + self.steps] for n, record in rows]
 
-    # -- the way out --------------------------------------------------------------------------------------------
+    # -- closing --------------------------------------------------------------------------------------------
 
     @property
     def pids(self) -> dict[str, int]:

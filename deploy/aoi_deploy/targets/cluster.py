@@ -121,5 +121,5 @@ class Cluster:
 
 
 def chunk_size(steps: int, minutes: int) -> int:
-    """Samples that a job should get done in its time; one that does not goes on in its next turn."""
+    """Samples that a job should get done in its time; one that does not is requeued and resumes."""
     return max(1, int(max(10.0, 60.0 * minutes - _START_S) / (steps * _STEP_S)))

@@ -105,7 +105,7 @@ def mirror_table(mirror: Mapping[str, str], classes: Sequence[str]) -> torch.Ten
     for pair in mirror.items():
         for name in pair:
             if name not in place:
-                raise ConfigError(f"training.augment.mirror: {name!r} is none of the classes {', '.join(classes)}")
+                raise ConfigError(f"training.augment.mirror: {name!r} is not one of the classes {', '.join(classes)}")
         left, right = (place[name] for name in pair)
         if left == right or int(table[left]) != left or int(table[right]) != right:
             raise ConfigError(f"training.augment.mirror: {pair[0]!r} or {pair[1]!r} is in two pairs; each has one")
