@@ -1,4 +1,4 @@
-"""Runs a tiny network in Lava and on the engine; prints the versions. Needs no torch. Used by test_pythons.py."""
+"""Runs a tiny network in Lava and on the engine; prints the versions. Needs no torch. Used by test_install.py."""
 
 from __future__ import annotations
 
