@@ -190,7 +190,7 @@ def _other_ways(network: NetworkFile, engine: Engine, inputs: np.ndarray) -> dic
     state = engine.start(len(inputs))
     sent = np.stack([engine.step(state, inputs[..., t]) for t in range(inputs.shape[-1])], axis=-1)
     *hidden, last = _quantities(network, joined)
-    message = "message" if "message" in last else "s"
+    message = "v" if engine.readout == "voltage" else "message" if "message" in last else "s"
     return {
         "engine, sample by sample": [*hidden, last],
         "engine, step by step": [*({} for _ in hidden), {message: sent.reshape(last[message].shape)}],
