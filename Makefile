@@ -5,7 +5,7 @@ RUN := .venv/bin/python -m
 # A worker a core; what the tests of a file share is made once. Threads that wait leave the core to the other worker.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: setup demo test test-slow check bench clean
+.PHONY: setup demo test test-slow check bench build docs clean
 .DEFAULT_GOAL := setup
 
 setup: .venv/ready
@@ -17,6 +17,7 @@ setup: .venv/ready
 	then python='$(PYTHON)'; else python='>=3.10,<3.14'; fi; \
 	$(UV) venv --quiet --clear --python "$$python" .venv
 	$(UV) pip install --quiet --compile-bytecode --python .venv/bin/python --editable '.[dev]'
+	.venv/bin/aoi install-lava
 	touch $@
 
 demo: setup
@@ -36,6 +37,15 @@ check: setup
 
 bench: setup
 	.venv/bin/aoi bench
+
+# Wheel and sdist, as the package index wants them.
+build: setup
+	rm -rf dist
+	$(RUN) build
+	$(RUN) twine check --strict dist/*
+
+docs: setup
+	$(RUN) mkdocs build --strict
 
 clean:
 	rm -rf .venv .tools

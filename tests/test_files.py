@@ -1,4 +1,4 @@
-"""Files are the old or the new, never half of each."""
+"""Atomic writes: a file is the old or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_the_new_file_appears_at_the_end(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new"
 
 
-def test_places_that_refuse(tmp_path: Path) -> None:
+def test_unwritable_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_bytes(b"old")
     (tmp_path / "folder").mkdir()
     for path, reason in (
         (tmp_path / "file.txt" / "x", r"file\.txt/x: cannot be written"),
         (Path("/proc/x"), "/proc/x: cannot be written"),
-        (Path("/dev/full"), "/dev/full: is there and no regular file"),
-        (tmp_path / "folder", "folder: is there and no regular file"),
+        (Path("/dev/full"), "/dev/full: exists and is not a regular file"),
+        (tmp_path / "folder", "folder: exists and is not a regular file"),
     ):
         with pytest.raises(WriteError, match=reason):
             write_atomically(path, b"new")
@@ -59,7 +59,7 @@ def test_places_that_refuse(tmp_path: Path) -> None:
     assert Path("/dev/full").is_char_device()
 
 
-def test_a_full_disk_is_told_and_other_errors_of_the_block_stay(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_write_error_and_other_errors_pass(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with pytest.raises(WriteError, match="No space left"), atomic_path(path), Path("/dev/full").open("w") as full:
         full.write("new")

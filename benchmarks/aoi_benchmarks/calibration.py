@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from aoi.cli.console import say
-from aoi.cli.recordings import scores_of
-from aoi.cutoff.validity import DISTRIBUTIONS, Runs, allowances, simulate, tabulate
+from aoi.choices import RuleName, Split
+from aoi.cutoff.validity import DISTRIBUTIONS, Runs, allowance_table, division_table, validity_table
 from aoi.errors import DataError
-from aoi.events.encoding import Split
-from aoi.netx.read import read_network
+from aoi.workflow.evaluate import run_engine
+from aoi.workflow.network import load
+from aoi.workflow.progress import log
+from aoi.workflow.recordings import Selection, open_selection
 from aoi_benchmarks.report import Report
 
-_RULES = ("confidence", "entropy", "gap", "int-confidence", "patience", "fixed")
+_RULES: tuple[RuleName, ...] = ("confidence", "entropy", "gap", "int-confidence", "patience", "fixed")
 _CAMERAS = 12
 """Simulated cameras, each with a noise of its own: so many recordings of each digit measure a drop to 0.002."""
 _UNSEEN: tuple[Split, ...] = ("calibration", "test")
@@ -30,35 +31,33 @@ def bench(*, network: Path, quick: bool = False) -> Report:
     if quick:
         worlds = dict(list(worlds.items())[:1])
     repetitions = 10 if quick else 2000
-    say(f"calibrate-then-test, {repetitions} times on each of {', '.join(worlds)}: about 20 seconds each")
-    tables = {"allowances": allowances(), "simulate": simulate(worlds, repetitions=repetitions)}
+    log.info(f"calibrate-then-test, {repetitions} times on each of {', '.join(worlds)}: about 20 seconds each")
+    tables = {"allowances": allowance_table(), "simulate": validity_table(worlds, repetitions=repetitions)}
     if unseen is not None:
-        digits, shows = unseen
+        digits, object_of = unseen
         rules, divisions = (_RULES[:1], 2) if quick else (_RULES, 20)
         trials = ((398, 0.01),) if quick else _TRIALS
-        tables["recordings"] = tabulate(digits, rules=rules, trials=trials, divisions=divisions)
-        tables["digits"] = tabulate(digits, rules=rules, trials=((398, 0.01),), shows=shows, divisions=divisions)
+        tables["recordings"] = division_table(digits, rules=rules, trials=trials, divisions=divisions)
+        tables["digits"] = division_table(
+            digits, rules=rules, trials=((398, 0.01),), object_of=object_of, divisions=divisions
+        )
     text = "\n\n".join(f"<!-- {name} -->\n{table}" for name, table in tables.items())
     if unseen is None:
         text += f"\n\n{network} is not there, so the rows on digits are left out: 'aoi demo' makes it"
     return Report(text=text, more=tables)
 
 
-def _unseen(network: Path, cameras: int) -> tuple[Runs, np.ndarray]:
+def _unseen(path: Path, cameras: int) -> tuple[Runs, np.ndarray]:
     """Runs of the digits that it was not trained on, each filmed by ``cameras``, and which digit each shows."""
-    from aoi.events.digits import Digits
-    from aoi.events.spikes import load_spikes
-    from aoi.events.splits import split_indices
-
-    file = read_network(network)
-    config, encoding = (file.metadata.data, file.metadata.encoding) if file.metadata else (None, None)
-    if config is None or encoding is None or config.source != "digits":
-        raise DataError(f"{network}: was not trained on the digits; 'aoi demo' makes a network that was")
-    indices = np.concatenate([split_indices(Digits(config.digits), config.splits)[part] for part in _UNSEEN])
+    network = load(path)
+    if network.metadata is None or network.metadata.data is None or network.metadata.data.source != "digits":
+        raise DataError(f"{path}: was not trained on the digits; 'aoi demo' makes a network that was")
     runs, labels = [], []
+    shown: list[str] = []
     for camera in range(cameras):
-        films = Digits(config.digits.model_copy(update={"seed": config.digits.seed + camera}))
-        data = load_spikes(films, indices, encoding)
-        runs.append(scores_of(file, data, f"camera {camera + 1} of {cameras}"))
-        labels.append(data.labels)
-    return Runs(np.concatenate(runs), np.concatenate(labels)), np.tile(indices, cameras)
+        for split in _UNSEEN:
+            data = open_selection(network, Selection(split=split, camera=camera))
+            runs.append(run_engine(network, data, f"camera {camera + 1} of {cameras}", None).scores)
+            labels.append(data.labels)
+            shown += data.ids
+    return Runs(np.concatenate(runs), np.concatenate(labels)), np.unique(np.array(shown), return_inverse=True)[1]

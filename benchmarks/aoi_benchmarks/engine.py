@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from aoi.cli.console import say
 from aoi.engine import Engine, Run
 from aoi.errors import CheckFailed
+from aoi.workflow.progress import log
 from aoi_benchmarks import stock_lava, stock_slayer
 from aoi_benchmarks.bandwidth import bytes_per_second
 from aoi_benchmarks.report import Report, Row, Table, best_of
@@ -30,7 +30,7 @@ def bench(*, quick: bool = False) -> Report:
     rows: list[Row] = []
     tables: list[Table] = []
     for subject, in_lava, in_session, batches in plans:
-        say(f"{subject.name}: the engine, {len(subject.spikes)} samples of {subject.steps} steps")
+        log.info(f"{subject.name}: the engine, {len(subject.spikes)} samples of {subject.steps} steps")
         engine = Engine(subject.file.description)
         best = best_of(3 * repeats, partial(engine.run, subject.spikes, readout="voltage"))
         ours = best / len(subject.spikes)
@@ -41,11 +41,11 @@ def bench(*, quick: bool = False) -> Report:
         def row(peer: str, seconds: float, more: dict[str, Any], subject: Subject = subject, ours: float = ours) -> Row:
             return Row(f"{subject.name}/{peer}", ours, seconds, _UNIT, {"batch": len(subject.spikes)} | more)
 
-        say(f"{subject.name}: stock Lava")
+        log.info(f"{subject.name}: stock Lava")
         rows.append(row("lava", stock_lava.seconds_a_sample(subject, in_lava, repeats), work))
         if in_session:
             rows.append(row("session", _session(subject.first(in_session), run, repeats), {}))
-        say(f"{subject.name}: SLAYER")
+        log.info(f"{subject.name}: SLAYER")
         peer, setting = stock_slayer.seconds_a_sample(subject, batches, repeats)
         rows.append(row("slayer", peer, {"peer_setting": setting}))
     return Report(tuple(rows), tuple(tables))
@@ -55,7 +55,7 @@ def _session(subject: Subject, run: Run, repeats: int) -> float:
     """Our own session of Lava's graph of processes: state cleared between samples, shared memory between processes."""
     from aoi_deploy.lava.session import LavaSession
 
-    with LavaSession.of(subject.file, steps=subject.steps, readout="voltage", model="stock") as session:
+    with LavaSession(subject.file, steps=subject.steps, readout="voltage", model="stock") as session:
         for result in session.run(subject.spikes):
             if not np.array_equal(result.scores, run.scores[result.index, :, -1]):
                 raise CheckFailed(f"{subject.name}: the engine differs from the session in sample {result.index}")

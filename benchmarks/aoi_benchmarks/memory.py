@@ -12,7 +12,7 @@ import numpy as np
 
 from aoi.engine import Engine, Run
 from aoi.netx import read_network
-from aoi_benchmarks.subjects import shipped
+from aoi.workflow.cost import lava_dl_file
 
 _STEPS = 32
 
@@ -33,7 +33,7 @@ def measure(samples: int) -> Memory:
 
 
 def _stream(samples: int) -> Run:
-    description = read_network(shipped("mnist.net")).description
+    description = read_network(lava_dl_file("mnist.net")).description
 
     def batch(indices: np.ndarray) -> np.ndarray:
         generator = np.random.default_rng(int(indices[0]))

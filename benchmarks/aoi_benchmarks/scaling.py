@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from aoi.cli.console import say
 from aoi.engine import Engine
 from aoi.netx import Cuba, Dense, NetworkDescription, read_network
+from aoi.workflow.cost import lava_dl_file
+from aoi.workflow.progress import log
 from aoi_benchmarks.memory import Memory, measure
 from aoi_benchmarks.report import Report, Row, Table, best_of
-from aoi_benchmarks.subjects import shipped
 
 _RATE = 0.1
 _THREADS = (1, 2)
@@ -47,7 +47,7 @@ class Sweep:
 
 def bench(*, out: Path, quick: bool = False) -> Report:
     """Writes the picture to ``out``."""
-    mnist = read_network(shipped("mnist.net")).description
+    mnist = read_network(lava_dl_file("mnist.net")).description
     engines = {threads: Engine(mnist, threads=threads) for threads in _THREADS}
 
     def timed(runners: dict[int, Engine], spikes: np.ndarray) -> tuple[float, ...]:
@@ -58,7 +58,7 @@ def bench(*, out: Path, quick: bool = False) -> Report:
     def over(
         name: str, about: str, past: float, values: list[Any], seconds: Callable[[Any], tuple[float, ...]]
     ) -> Sweep:
-        say(f"over {name}: {about}")
+        log.info(f"over {name}: {about}")
         return Sweep(name, about, tuple(Point(value, seconds(value)) for value in values), past)
 
     def layer_of(neurons: int) -> tuple[float, ...]:
@@ -108,10 +108,10 @@ def bench(*, out: Path, quick: bool = False) -> Report:
     ]
     # Neurons cost what they cost however much they receive, but a silent network less: count from a sparse one.
     sweeps[-1] = replace(sweeps[-1], base=sweeps[-1].points[0])
-    say("memory over samples")
+    log.info("memory over samples")
     memory = [measure(samples) for samples in ((300, 600) if quick else (1_000, 10_000))]
     _plot(sweeps, out)
-    say(f"wrote {out}")
+    log.info(f"wrote {out}")
     tables = [_table(each) for each in sweeps] + [_memory_table(memory)]
     rows = [Row(f"threads/{each.name}", each.points[-1].seconds[1], each.points[-1].seconds[0], "s") for each in sweeps]
     return Report(tuple(rows), tuple(tables), more=_json(sweeps, memory, out))

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from aoi.cli.console import say
 from aoi.cutoff.rule import Rule
 from aoi.cutoff.rules import ConfidenceRule, FixedRule
 from aoi.engine import Engine
 from aoi.errors import CheckFailed
 from aoi.netx.metadata import Readout
+from aoi.workflow.progress import log
 from aoi_benchmarks.report import Report, Row, best_of
 from aoi_benchmarks.subjects import Subject, mnist, pilotnet
 from aoi_deploy.lava.session import LavaSession, SampleResult
@@ -30,7 +30,7 @@ def bench(*, quick: bool = False) -> Report:
     street = pilotnet(1, steps=4) if quick else pilotnet(32)
     half = FixedRule(street.steps // 2)  # one output: nothing to be confident about
     rows.append(_fused_against_stock(street.first(3), "spikes", half, 1 if quick else 2))
-    say("cutoff against all steps")
+    log.info("cutoff against all steps")
     rows += [
         _cutoff_in_lava(digits.first(4 if quick else 200), repeats),
         _cutoff_in_engine(digits, _MNIST_RULE, 3 * repeats),
@@ -42,8 +42,8 @@ def bench(*, quick: bool = False) -> Report:
 def _fused_against_stock(subject: Subject, readout: Readout, rule: Rule, repeats: int) -> Row:
     seconds, results = {}, {}
     for model in ("fused", "stock"):
-        say(f"{subject.name}: {model} session, {len(subject.spikes)} samples")
-        with LavaSession.of(subject.file, steps=subject.steps, readout=readout, model=model, rule=rule) as session:
+        log.info(f"{subject.name}: {model} session, {len(subject.spikes)} samples")
+        with LavaSession(subject.file, steps=subject.steps, readout=readout, model=model, rule=rule) as session:
             results[model] = _all(session, subject)
             seconds[model] = _best(session, subject, repeats)
     _require_equal(subject, results["fused"], results["stock"])
@@ -61,7 +61,7 @@ def _fused_against_stock(subject: Subject, readout: Readout, rule: Rule, repeats
 
 def _cutoff_in_lava(subject: Subject, repeats: int) -> Row:
     seconds = {}
-    with LavaSession.of(subject.file, steps=subject.steps, readout="voltage", model="fused") as session:
+    with LavaSession(subject.file, steps=subject.steps, readout="voltage", model="fused") as session:
         for rule in (_MNIST_RULE, None):
             session.rule = rule
             seconds[rule] = _best(session, subject, repeats) / len(subject.spikes)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib.metadata import files
-from pathlib import Path
 
 import numpy as np
 
-from aoi.errors import DataError
 from aoi.netx import Cuba, NetworkDescription, NetworkFile, read_network
+from aoi.workflow.cost import lava_dl_file
 
 _MNIST_STEPS = 32
 
@@ -42,7 +40,7 @@ def mnist(samples: int) -> Subject:
     digits = Digits(DigitsOptions(size=28))
     encoding = Encoding(sensor_size=digits.sensor_size, window_us=300_000, bins=_MNIST_STEPS, merge_polarities=True)
     spikes = [encode(digits.read(ref), encoding) for ref in digits.recordings[:samples]]
-    return Subject("mnist", read_network(shipped("mnist.net")), np.stack(spikes).reshape(-1, 784, _MNIST_STEPS))
+    return Subject("mnist", read_network(lava_dl_file("mnist.net")), np.stack(spikes).reshape(-1, 784, _MNIST_STEPS))
 
 
 def pilotnet(samples: int, steps: int = 16) -> Subject:
@@ -50,17 +48,9 @@ def pilotnet(samples: int, steps: int = 16) -> Subject:
 
     They are one recording of 24 steps, rolled in time.
     """
-    recording = np.load(shipped("gts/pilotnet_lif/input-s.npy")).astype(np.uint8).transpose(2, 1, 0, 3)
+    recording = np.load(lava_dl_file("gts/pilotnet_lif/input-s.npy")).astype(np.uint8).transpose(2, 1, 0, 3)
     spikes = [np.roll(recording, -n, axis=-1)[..., :steps] for n in range(samples)]
-    return Subject("pilotnet", read_network(shipped("gts/pilotnet_lif/network.net")), np.stack(spikes))
-
-
-def shipped(name: str) -> Path:
-    """A file that lava-dl's wheel brings along. Raises DataError."""
-    for file in files("lava-dl") or []:
-        if str(file).endswith(name):
-            return Path(str(file.locate()))
-    raise DataError(f"this installation of lava-dl does not bring {name}; reinstall it from its wheel")
+    return Subject("pilotnet", read_network(lava_dl_file("gts/pilotnet_lif/network.net")), np.stack(spikes))
 
 
 def read_by_voltage(description: NetworkDescription) -> NetworkDescription:

@@ -14,9 +14,10 @@ from aoi.experiment.network import DenseSpec, NeuronSpec
 from aoi.experiment.regulariser import RegulariserConfig
 from aoi_benchmarks.report import Report, Row
 from aoi_models.blocks import dense_block
-from aoi_models.losses import tet_loss
+from aoi_models.losses import readout_loss
 from aoi_models.network import AnytimeNetwork
-from aoi_models.regularisers.base import Hidden, build
+from aoi_models.regularisers.base import build
+from aoi_models.regularisers.hidden import Hidden
 from aoi_models.training.augment import augment
 
 _RATE = 0.05  # of the input; what SLAYER's blocks take does not depend on it
@@ -56,29 +57,29 @@ def _network(kind: str, quick: bool) -> list[Row]:
         optimiser.step()
 
     def plain() -> None:
-        descend(tet_loss(network(spikes).scores, labels, config.training.loss))
+        descend(readout_loss(network(spikes).scores, labels, config.training.loss))
 
     def augmented() -> torch.Tensor:
         return augment(spikes, config.training.augment, torch.Generator().manual_seed(0))
 
     def unregularised() -> None:
         scores = network(augmented()).scores
-        right_of(scores)
-        descend(tet_loss(scores, labels, config.training.loss))
+        correct_at(scores)
+        descend(readout_loss(scores, labels, config.training.loss))
 
-    def right_of(scores: torch.Tensor) -> torch.Tensor:
+    def correct_at(scores: torch.Tensor) -> torch.Tensor:
         """Training logs the accuracy with STR or without."""
         return scores.argmax(1) == labels[:, None]
 
     def regularised() -> None:
         response = network(augmented(), sums=True)
-        right = right_of(response.scores)
+        correct = correct_at(response.scores)
         hidden = [Hidden(a, block.threshold) for a, block in zip(response.layers, network.blocks, strict=True)][:-1]
-        descend(tet_loss(response.scores, labels, config.training.loss) + penalty(hidden, right, 1))
+        descend(readout_loss(response.scores, labels, config.training.loss) + penalty(hidden, correct, 1))
 
     def stock() -> None:
         last, fires = network.stock(spikes)[-1], network.blocks[-1].fires
-        descend(tet_loss(last.cumsum(-1) if fires else last, labels, config.training.loss))
+        descend(readout_loss(last.cumsum(-1) if fires else last, labels, config.training.loss))
 
     repeats = 1 if quick else 40 if kind == "dense" else 5
     (ours,) = _side_by_side((plain,), repeats)

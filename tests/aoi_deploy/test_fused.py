@@ -47,7 +47,7 @@ def received(file: NetworkFile, samples: np.ndarray, model: str, monkeypatch: py
             self.s_in = port
 
     monkeypatch.setattr(PyCutoffMonitorModel, "run_spk", run_spk)
-    with LavaSession.of(file, steps=STEPS, model=model, **options) as session:
+    with LavaSession(file, steps=STEPS, model=model, **options) as session:
         results = list(session.run(samples))
     monkeypatch.undo()
     executed = sum(result.steps_executed for result in results)
@@ -106,22 +106,20 @@ def test_fused_runs_what_lava_dl_cannot_load(make: Make, tmp_path: Path) -> None
         _write_blocks(handle, replace(description, layers=layers))
     file = read_network(tmp_path / "pool.net", input_shape=description.input_shape)
     with pytest.raises(NetXError, match="lava-dl cannot build this network"):
-        LavaSession.of(file, steps=4, model="stock")
-    with LavaSession.of(file, steps=4, model="fused") as session:
+        LavaSession(file, steps=4, model="stock")
+    with LavaSession(file, steps=4, model="fused") as session:
         assert len(list(session.run(spikes(file, 3, 4)))) == 3
 
 
 def test_fused_keeps_no_states(make: Make) -> None:
     with pytest.raises(DeployError, match="only model='stock'"):
-        LavaSession.of(make("dense"), steps=4, model="fused", record=True)
-    with pytest.raises(NetXError, match=r"skip_layers=1.*use model='stock'"):
-        LavaSession(make("dense").path, steps=4, model="fused", skip_layers=1)
+        LavaSession(make("dense"), steps=4, model="fused", record=True)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
 def test_the_network_has_a_core_of_its_own(make: Make) -> None:
     mine = os.sched_getaffinity(0)
-    with LavaSession.of(make("dense"), steps=4, model="fused") as session:
+    with LavaSession(make("dense"), steps=4, model="fused") as session:
         cores = {name: os.sched_getaffinity(pid) for name, pid in session.pids.items()}
     own = cores.pop("SpikingNetwork")
     assert len(own) == 1

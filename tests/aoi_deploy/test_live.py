@@ -15,7 +15,7 @@ from aoi.engine import Engine
 from aoi.errors import DeployError
 from aoi.events.encoding import Encoding
 from aoi.events.recording import make_events
-from aoi.events.stream import Frame, frames_of
+from aoi.events.stream import Frame, split_frames
 from aoi.live.decide import Decision, LiveEngine
 from aoi.live.receive import Arrival
 from aoi.live.windows import Windows
@@ -40,7 +40,7 @@ def stream(kind: str, recordings: int, most: int = 13) -> list[Arrival]:
         n = int(rng.integers(50, 900))
         t = np.sort(rng.integers(0, rng.integers(300, 1200), n))
         events = make_events(rng.integers(0, width, n), rng.integers(0, height, n), t, rng.random(n) < 0.5)
-        frames += frames_of(events, number, len(frames), most=most)
+        frames += split_frames(events, number, len(frames), max_events=most)
     return [Arrival(frame, 0.0) for frame in frames]
 
 
@@ -61,7 +61,7 @@ def test_decisions_are_the_engines(make: Make, kind: str, model: str) -> None:
     engine = on_the_engine(file, rule, readout, encoding)
     wanted = list(engine.run(arrivals))
     assert len({each.step for each in wanted}) > 3
-    with LiveLava(file, rule, readout, Windows(encoding), model=model) as live:  # type: ignore[arg-type]
+    with LiveLava(file, rule, Windows(encoding), model=model) as live:
         found = list(live.run(arrivals))
         assert live.windows.counts == engine.windows.counts
         assert live.steps_executed == sum(each.step + file.description.latency for each in wanted)
@@ -73,7 +73,7 @@ def test_decisions_are_the_engines(make: Make, kind: str, model: str) -> None:
 @pytest.mark.parametrize("rule", [None, PatienceRule(2)])
 def test_windows_about_as_short_as_the_network_is_deep(make: Make, steps: int, rule: Rule | None) -> None:
     file, encoding, arrivals = make("dense"), encoding_of("dense", steps), stream("dense", 10)
-    with LiveLava(file, rule, "spikes", Windows(encoding), model="fused") as live:
+    with LiveLava(file, rule, Windows(encoding), model="fused") as live:
         assert essence(list(live.run(arrivals))) == essence(
             list(on_the_engine(file, rule, "spikes", encoding).run(arrivals))
         )
@@ -90,7 +90,7 @@ def test_a_decision_falls_as_soon_as_lava_can_know(make: Make) -> None:
                 complete[0] = each.step
                 yield each
 
-    with LiveLava(file, rule, "spikes", Counted(encoding), model="fused") as live:
+    with LiveLava(file, rule, Counted(encoding), model="fused") as live:
         for decision in live.run(arrivals):
             assert complete[0] == min(decision.step + file.description.latency - 1, STEPS)
 
@@ -101,10 +101,12 @@ def test_the_camera_runs_on_and_runs_follow_one_another(make: Make) -> None:
     rng = np.random.default_rng(5)
     t = np.sort(rng.integers(0, 30_500, 3000))
     events = make_events(rng.integers(0, 8, 3000), rng.integers(0, 3, 3000), t, rng.random(3000) < 0.5)
-    arrivals = [Arrival(Frame(frame.sequence, 0, frame.events, False), 0.0) for frame in frames_of(events, 1, most=40)]
+    arrivals = [
+        Arrival(Frame(frame.sequence, 0, frame.events, False), 0.0) for frame in split_frames(events, 1, max_events=40)
+    ]
     arrivals.insert(5, Arrival(None, 0.0))
     engine = on_the_engine(file, rule, "spikes", encoding)
-    with LiveLava(file, rule, "spikes", Windows(encoding), model="fused") as live:
+    with LiveLava(file, rule, Windows(encoding), model="fused") as live:
         for _ in range(2):
             wanted = list(engine.run(arrivals))
             assert len(wanted) > 25
@@ -145,7 +147,7 @@ def test_ways_out(make: Make, end: Callable[[], None], error: type[BaseException
         yield from arrivals[:9]
         end()
 
-    live = LiveLava(make("dense"), None, "spikes", Windows(encoding_of("dense")), model="fused")
+    live = LiveLava(make("dense"), None, Windows(encoding_of("dense")), model="fused")
     with pytest.raises(error), live:
         list(live.run(broken()))
     live.close()
@@ -156,7 +158,7 @@ def test_ways_out(make: Make, end: Callable[[], None], error: type[BaseException
 @pytest.mark.parametrize(("name", "how"), [("SpikingNetwork", signal.SIGKILL), ("CutoffMonitor", signal.SIGSTOP)])
 def test_a_process_that_dies_or_stands_still(make: Make, name: str, how: int) -> None:
     file, windows = make("dense"), Windows(encoding_of("dense"))
-    with LiveLava(file, None, "spikes", windows, model="fused", timeout_s=1.0) as live:
+    with LiveLava(file, None, windows, model="fused", timeout_s=1.0) as live:
         os.kill(live.session.pids[name], how)
         with pytest.raises(DeployError, match="died of SIGKILL" if how == signal.SIGKILL else "within 1 s"):
             list(live.run(stream("dense", 2)))

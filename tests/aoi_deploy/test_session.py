@@ -7,7 +7,6 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -43,7 +42,7 @@ def test_decisions_are_the_rule_applied_to_the_full_output(make: Make, kind: str
     expected = decide(rule, scores)
     assert len(set(expected.step.tolist())) > 3, "the samples should decide at different steps"
 
-    with LavaSession.of(file, steps=steps, readout=readout, rule=rule, model=model) as session:
+    with LavaSession(file, steps=steps, readout=readout, rule=rule, model=model) as session:
         results = list(session.run(samples))
     assert [r.index for r in results] == list(range(200))
     np.testing.assert_array_equal([r.decision_step for r in results], expected.step)
@@ -59,7 +58,7 @@ def test_full_runs_equal_the_full_output(make: Make, readout: str) -> None:
     file = make("voltage" if readout == "voltage" else "conv")
     samples = spikes(file, 6, 9)
     scores = Engine(file.description).run(samples, readout=readout).scores  # type: ignore[arg-type]
-    with LavaSession.of(file, steps=9, readout=readout) as session:
+    with LavaSession(file, steps=9, readout=readout, model="stock") as session:
         results = list(session.run(samples))
     np.testing.assert_array_equal([r.scores for r in results], scores[..., -1])
     expected = decide(None, scores)
@@ -79,7 +78,7 @@ def test_lava_executes_just_these_steps(make: Make, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(PyEventSourceModel, "run_spk", run_spk)
     file = make("dense")
     samples = spikes(file, 20, 60)
-    with LavaSession.of(file, steps=60) as session:
+    with LavaSession(file, steps=60, model="stock") as session:
         full = list(session.run(samples))
         assert counted[0] == sum(r.steps_executed for r in full) == 20 * 62
         session.rule = RULES["spikes"]
@@ -96,7 +95,7 @@ def test_one_build_serves_many_runs_and_rules(make: Make) -> None:
     samples = spikes(file, 15, 10)
     scores = Engine(file.description).run(samples).scores
     rules = [None, RULES["spikes"], ConfidenceRule(0.5, 0.3), None, ConfidenceRule(1.0, 1e-9)]  # the last never fires
-    with LavaSession.of(file, steps=10) as session:
+    with LavaSession(file, steps=10, model="stock") as session:
         pids, build_s = session.pids, session.build_s
         for rule in rules:
             session.rule = rule
@@ -114,7 +113,7 @@ def test_single_step(make: Make) -> None:
     file = make("dense")
     samples = spikes(file, 20, 1)
     scores = Engine(file.description).run(samples).scores
-    with LavaSession.of(file, steps=1, rule=RULES["spikes"]) as session:
+    with LavaSession(file, steps=1, rule=RULES["spikes"], model="stock") as session:
         results = list(session.run(samples))
     assert [r.decision_step for r in results] == [1] * 20
     np.testing.assert_array_equal([r.scores for r in results], scores[..., 0])
@@ -130,7 +129,7 @@ def test_results_come_as_they_fall(make: Make) -> None:
             asked[0] += 1
             yield sample
 
-    with LavaSession.of(file, steps=5) as session:
+    with LavaSession(file, steps=5, model="stock") as session:
         for number, result in enumerate(session.run(stream(), on_result=told.append)):
             assert told[-1] is result
             assert asked[0] <= number + 2
@@ -139,7 +138,7 @@ def test_results_come_as_they_fall(make: Make) -> None:
 def test_an_abandoned_run_does_not_disturb_the_next(make: Make) -> None:
     file = make("dense")
     samples = spikes(file, 12, 10)
-    with LavaSession.of(file, steps=10, rule=RULES["spikes"]) as session:
+    with LavaSession(file, steps=10, rule=RULES["spikes"], model="stock") as session:
         whole = list(session.run(samples))
         run = session.run(samples)
         next(run)
@@ -160,7 +159,7 @@ def test_a_failing_sample_iterator_is_told_and_survived(make: Make) -> None:
         yield from samples[:3]
         raise OSError("disk on fire")
 
-    with LavaSession.of(file, steps=10) as session:
+    with LavaSession(file, steps=10, model="stock") as session:
         with pytest.raises(OSError, match="disk on fire"):
             list(session.run(stream()))
         for bad, words in [
@@ -173,20 +172,21 @@ def test_a_failing_sample_iterator_is_told_and_survived(make: Make) -> None:
         assert [r.index for r in session.run(samples)] == [0, 1, 2, 3]
 
 
-def test_misuse_is_told(make: Make, tmp_path: Path) -> None:
+def test_misuse_is_told(make: Make) -> None:
     dense = make("dense")
     with pytest.raises(NetXError, match="output layer fires"):
-        LavaSession.of(dense, steps=4, readout="voltage")
+        LavaSession(dense, steps=4, readout="voltage", model="stock")
     with pytest.raises(NetXError, match="recurrent output"):
-        LavaSession.of(make("voltage in a loop"), steps=4, readout="voltage")
-    with pytest.raises(NetXError, match="no such file"):
-        LavaSession(tmp_path / "none.net", steps=4)
+        LavaSession(make("voltage in a loop"), steps=4, readout="voltage", model="stock")
     with pytest.raises(DeployError, match="steps = 0"):
-        LavaSession.of(dense, steps=0)
-    (tmp_path / "text.net").write_text("no network")
+        LavaSession(dense, steps=0, model="stock")
+    with pytest.raises(DeployError, match="give steps"):
+        LavaSession(dense)
+    gone = make("voltage")
+    gone.path.write_text("no network any more")
     with pytest.raises(NetXError, match="lava-dl cannot build"):
-        LavaSession(tmp_path / "text.net", steps=4)
-    session = LavaSession.of(dense, steps=4)
+        LavaSession(gone, steps=4, model="stock")
+    session = LavaSession(dense, steps=4, model="stock")
     session.close()
     session.close()
     with pytest.raises(DeployError, match="closed"):
@@ -194,7 +194,7 @@ def test_misuse_is_told(make: Make, tmp_path: Path) -> None:
 
 
 def test_a_session_left_open_complains_and_is_closed(make: Make) -> None:
-    session = LavaSession.of(make("dense"), steps=4)
+    session = LavaSession(make("dense"), steps=4, model="stock")
     with pytest.warns(ResourceWarning, match="left open"):
         del session
 
@@ -203,10 +203,10 @@ def test_two_sessions_at_once(make: Make) -> None:
     """Also across threads: processes do not depend on the thread that started them."""
     dense, conv = make("dense"), make("conv")
     opened: list[LavaSession] = []
-    starter = threading.Thread(target=lambda: opened.append(LavaSession.of(dense, steps=6)))
+    starter = threading.Thread(target=lambda: opened.append(LavaSession(dense, steps=6, model="stock")))
     starter.start()
     starter.join()
-    with opened[0] as first, LavaSession.of(conv, steps=6) as second:
+    with opened[0] as first, LavaSession(conv, steps=6, model="stock") as second:
         pairs = zip(first.run(spikes(dense, 5, 6)), second.run(spikes(conv, 5, 6)), strict=True)
         assert [(a.index, b.index) for a, b in pairs] == [(n, n) for n in range(5)]
 
@@ -221,7 +221,7 @@ def test_nothing_of_lava_stays_in_the_interpreter(make: Make) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
         for _ in range(2):
-            with LavaSession.of(file, steps=4) as session:
+            with LavaSession(file, steps=4, model="stock") as session:
                 list(session.run(spikes(file, 2, 4)))
     assert len(ProcessServer().processes) <= processes
     assert len(VarServer().vars) <= variables
@@ -238,7 +238,7 @@ def _resident(session: LavaSession) -> int:
 def test_memory_stays_flat_over_a_thousand_samples(make: Make) -> None:
     file = make("dense")
     block = spikes(file, 50, 4)
-    with LavaSession.of(file, steps=4, rule=RULES["spikes"]) as session:
+    with LavaSession(file, steps=4, rule=RULES["spikes"], model="stock") as session:
         sizes = []
         for _ in range(24):
             assert len(list(session.run(block))) == 50
@@ -250,7 +250,7 @@ def test_memory_stays_flat_over_sessions(make: Make) -> None:
     file = make("dense")
     sizes, files = [], []
     for _ in range(15):
-        with LavaSession.of(file, steps=4) as session:
+        with LavaSession(file, steps=4, model="stock") as session:
             list(session.run(spikes(file, 2, 4)))
         sizes.append(psutil.Process().memory_info().rss)
         files.append(psutil.Process().num_fds())
@@ -261,7 +261,7 @@ def test_memory_stays_flat_over_sessions(make: Make) -> None:
 def test_endless_streams_are_fine(make: Make) -> None:
     file = make("dense")
     stream = itertools.cycle(spikes(file, 3, 4))
-    with LavaSession.of(file, steps=4) as session:
+    with LavaSession(file, steps=4, model="stock") as session:
         begin = time.monotonic()
         assert len(list(itertools.islice(session.run(stream), 40))) == 40
         assert time.monotonic() - begin < 20
@@ -271,7 +271,7 @@ def test_maps_keep_their_order(make: Make) -> None:
     """A (C, H, W, T) sample and the same as (n, T) are one input; other maps of as many pixels are refused."""
     file: NetworkFile = make("conv")
     samples = spikes(file, 3, 8)
-    with LavaSession.of(file, steps=8) as session:
+    with LavaSession(file, steps=8, model="stock") as session:
         maps = [r.scores for r in session.run(samples)]
         flat = [r.scores for r in session.run(samples.reshape(3, -1, 8))]
         np.testing.assert_array_equal(maps, flat)

@@ -10,13 +10,13 @@ import pytest
 from aoi.cutoff.rule import decide, make_rule, statistics
 from aoi.engine import Engine
 from aoi.errors import DeployError, NetXError
-from aoi_deploy.lava.slots import SlotSession, slot_of
+from aoi_deploy.lava.slots import SlotSession, slot_length
 from tests.aoi_deploy.lava_networks import Make, spikes
 
 
 @pytest.mark.parametrize(("steps", "latency", "slot"), [(13, 3, 16), (14, 3, 32), (1, 1, 2), (256, 4, 512)])
 def test_the_slot_is_the_power_of_two_that_holds_a_sample(steps: int, latency: int, slot: int) -> None:
-    assert slot_of(steps, latency) == slot
+    assert slot_length(steps, latency) == slot
 
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
@@ -32,7 +32,7 @@ def test_decisions_are_the_engines_and_the_slot_runs_to_its_end(make: Make, kind
     expected = decide(rule, run.scores)
     if cuts:
         assert len(set(expected.step.tolist())) > 1
-    with SlotSession.of(file, steps=11) as session:
+    with SlotSession(file, steps=11) as session:
         session.rule = rule
         results = list(session.run(given))
     assert [result.decision_step for result in results] == expected.step.tolist()
@@ -44,9 +44,9 @@ def test_decisions_are_the_engines_and_the_slot_runs_to_its_end(make: Make, kind
 @pytest.mark.parametrize("kind", ["delay", "recurrent"])
 def test_what_would_keep_spikes_in_flight_is_refused(make: Make, kind: str) -> None:
     with pytest.raises(NetXError, match=r"layer 0 has delays or a loop"):
-        SlotSession.of(make(kind), steps=8)
+        SlotSession(make(kind), steps=8)
 
 
 def test_a_voltage_is_no_readout_of_a_chip(make: Make) -> None:
     with pytest.raises(DeployError, match="voltage"):
-        SlotSession.of(make("voltage"), steps=8, readout="voltage")
+        SlotSession(make("voltage"), steps=8, readout="voltage")

@@ -7,10 +7,10 @@ import pytest
 
 from aoi.cutoff.rule import decide, make_rule
 from aoi.engine import Engine
-from aoi.errors import AoiError, DataError
+from aoi.errors import AoiError
 from aoi.events.spikes import SpikeData, pack
 from aoi.netx import NetworkFile
-from aoi_deploy.targets import Work, check_target, open_session
+from aoi_deploy.targets import Work, open_session
 from aoi_deploy.targets.in_process import InProcess
 from tests.aoi_deploy.lava_networks import Make, spikes
 
@@ -27,7 +27,7 @@ def work_of(file: NetworkFile, samples: int, steps: int) -> Work:
         packed=np.stack([pack(each) for each in given]),
         rows=np.arange(samples),
     )
-    return Work(file, data, "spikes", make_rule("confidence", 0.7, 0.3), "fused")
+    return Work(file, data, make_rule("confidence", 0.7, 0.3))
 
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
@@ -43,13 +43,8 @@ def test_prepare_run_collect(make: Make, kind: str) -> None:
     assert [outcome.prediction for outcome in seen] == expected.prediction.tolist()
 
 
-def test_no_such_target() -> None:
-    with pytest.raises(DataError, match=r"nowhere.*sim, loihi, slurm"):
-        check_target("nowhere")
-
-
 def test_a_board_without_the_extension_says_what_is_missing(make: Make) -> None:
     work = work_of(make("dense"), 1, 5)
-    with pytest.raises(AoiError, match=r"lava-loihi extension is not installed.*aoi doctor.*--target sim") as raised:
-        open_session("loihi", work, board="oheogulch")
+    with pytest.raises(AoiError, match=r"lava-loihi extension is not installed.*aoi doctor.*target sim") as raised:
+        open_session("loihi", work.network, steps=work.steps, board="oheogulch")
     assert raised.value.exit_code == 2

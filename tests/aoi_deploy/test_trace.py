@@ -43,7 +43,7 @@ def test_every_layer_and_step_equals_the_engine(make: Make, kind: str) -> None:
     file = make(kind)
     samples = spikes(file, 8, 32)
     begin = time.monotonic()
-    traces = lava_trace(file.path, samples, skip_layers=file.skip_layers)
+    traces = lava_trace(file, samples)
     assert time.monotonic() - begin < 20
     expected = Engine(file.description).run(samples, return_traces=True).traces
     assert [t.name for t in traces] == [t.name for t in expected]
@@ -57,8 +57,8 @@ def test_every_layer_and_step_equals_the_engine(make: Make, kind: str) -> None:
 def test_samples_do_not_touch_one_another(make: Make) -> None:
     file = make("delay")
     samples = spikes(file, 4, 10)
-    forward = lava_trace(file.path, samples)
-    backward = lava_trace(file.path, samples[::-1])
+    forward = lava_trace(file, samples)
+    backward = lava_trace(file, samples[::-1])
     for a, b in zip(forward, backward, strict=True):
         np.testing.assert_array_equal(a.v, b.v[::-1])
 
@@ -67,7 +67,7 @@ def test_samples_do_not_touch_one_another(make: Make) -> None:
 def test_the_output_is_that_of_stock_lava(make: Make, kind: str) -> None:
     file = make(kind)
     samples = spikes(file, 2, 12)
-    traced = lava_trace(file.path, samples)[-1].s[1]
+    traced = lava_trace(file, samples)[-1].s[1]
     reader, writer = multiprocessing.Pipe(duplex=False)
     stock = multiprocessing.get_context("fork").Process(target=_run_stock_lava, args=(file, samples[1], writer))
     stock.start()
@@ -83,7 +83,7 @@ def test_networks_of_others(name: str) -> None:
     """One reads out a voltage, the other has biases and ends in a convolution; both begin with an input block."""
     file = read_network(SHIPPED / name)
     samples = spikes(file, 2, 16)
-    traces = lava_trace(file.path, samples, skip_layers=file.skip_layers)
+    traces = lava_trace(file, samples)
     for ours, theirs in zip(traces, Engine(file.description).run(samples, return_traces=True).traces, strict=True):
         assert ours.name == theirs.name
         np.testing.assert_array_equal(ours.s, theirs.s)

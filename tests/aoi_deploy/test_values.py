@@ -61,7 +61,7 @@ def values(samples: int, seed: int = 0) -> np.ndarray:
 def test_every_layer_and_step_equals_the_engine(kind: str, tmp_path: Path) -> None:
     file = built(tmp_path / "values.net", kind)
     samples = values(3)
-    traces = lava_trace(file.path, samples, input_block=True)
+    traces = lava_trace(file, samples)
     for ours, theirs in zip(traces, Engine(file.description).run(samples, return_traces=True).traces, strict=True):
         assert ours.name == theirs.name
         assert ours.s.dtype == theirs.s.dtype == (np.int32 if kind == "sdnn" else np.uint8)
@@ -75,9 +75,9 @@ def test_samples_do_not_touch_one_another(kind: str, tmp_path: Path) -> None:
     """Not even where the samples before them ended early, in the middle of everything."""
     file = built(tmp_path / "values.net", kind)
     samples = values(6)
-    with LavaSession.of(file, steps=STEPS) as session:
+    with LavaSession(file, steps=STEPS, model="stock") as session:
         alone = [r.scores for r in session.run(samples[3:4])]
-    with LavaSession.of(file, steps=STEPS, rule=ConfidenceRule(threshold=1e-9, scale=1.0)) as session:
+    with LavaSession(file, steps=STEPS, rule=ConfidenceRule(threshold=1e-9, scale=1.0), model="stock") as session:
         assert [r.decision_step for r in session.run(samples[:3])] == [1, 1, 1]
         session.rule = None
         np.testing.assert_array_equal([r.scores for r in session.run(samples[3:4])], alone)
@@ -99,7 +99,7 @@ def test_the_readout_is_the_engines(kind, output, readout, average, tmp_path) ->
     file = built(tmp_path / "values.net", kind, output, average)
     samples = values(3)
     expected = Engine(file.description).run(samples, readout=readout).scores[..., -1]
-    with LavaSession.of(file, steps=STEPS, readout=readout) as session:
+    with LavaSession(file, steps=STEPS, readout=readout, model="stock") as session:
         results = list(session.run(samples))
     np.testing.assert_array_equal([r.scores for r in results], expected)
     assert expected.shape == (3, average or 6)
@@ -109,12 +109,10 @@ def test_the_readout_is_the_engines(kind, output, readout, average, tmp_path) ->
 
 def test_what_cannot_be_fed_or_read_is_refused(tmp_path: Path) -> None:
     cuba, sdnn = built(tmp_path / "cuba.net", "cuba"), built(tmp_path / "sdnn.net", "sdnn")
-    with pytest.raises(NetXError, match=r"takes no spikes; use skip_layers=1.*input_block"):
-        LavaSession(cuba.path, steps=STEPS)
     with pytest.raises(NetXError, match=r"readout='spikes'"):
-        LavaSession.of(sdnn, steps=STEPS, readout="voltage")
+        LavaSession(sdnn, steps=STEPS, readout="voltage", model="stock")
     for file, low, high in ((cuba, -4096, 4095), (sdnn, -(1 << 19), (1 << 19) - 1)):
-        with LavaSession.of(file, steps=STEPS) as session:
+        with LavaSession(file, steps=STEPS, model="stock") as session:
             for wrong in (low - 1, high + 1):
                 sample = values(1)[0]
                 sample[0, 0, 0, 0] = wrong

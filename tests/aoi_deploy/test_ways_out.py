@@ -119,7 +119,7 @@ def endless(file: NetworkFile) -> Iterator[np.ndarray]:
 
 
 def run_for_ever(file: NetworkFile, report: Report) -> None:
-    with LavaSession.of(file, steps=8) as session:
+    with LavaSession(file, steps=8, model="stock") as session:
         for number, _ in enumerate(session.run(endless(file))):
             if number == 3:
                 report(pids=session.pids)
@@ -127,7 +127,7 @@ def run_for_ever(file: NetworkFile, report: Report) -> None:
 
 def test_done(start: Callable[[Scenario], Victim]) -> None:
     def scenario(file: NetworkFile, report: Report) -> None:
-        with LavaSession.of(file, steps=8) as session:
+        with LavaSession(file, steps=8, model="stock") as session:
             report(results=len(list(session.run(spikes(file, 5, 8)))), actors=len(alive(os.getpid())))
 
     victim = start(scenario)
@@ -146,7 +146,7 @@ class FailingRule(ConfidenceRule):
 
 def test_exception_in_a_process_model(start: Callable[[Scenario], Victim]) -> None:
     def scenario(file: NetworkFile, report: Report) -> None:
-        with LavaSession.of(file, steps=8, rule=FailingRule(1.0, 1.0)) as session:
+        with LavaSession(file, steps=8, rule=FailingRule(1.0, 1.0), model="stock") as session:
             list(session.run(endless(file)))
 
     victim = start(scenario)
@@ -173,7 +173,7 @@ def test_exception_while_a_process_model_is_made(
 
 def test_exception_in_the_host(start: Callable[[Scenario], Victim]) -> None:
     def scenario(file: NetworkFile, report: Report) -> None:
-        with LavaSession.of(file, steps=8) as session:
+        with LavaSession(file, steps=8, model="stock") as session:
             for result in session.run(endless(file)):
                 if result.index == 3:
                     raise KeyError("mine")
@@ -185,7 +185,7 @@ def test_exception_in_the_host(start: Callable[[Scenario], Victim]) -> None:
 
 def test_iterator_closed_early(start: Callable[[Scenario], Victim]) -> None:
     def scenario(file: NetworkFile, report: Report) -> None:
-        with LavaSession.of(file, steps=8) as session:
+        with LavaSession(file, steps=8, model="stock") as session:
             run = session.run(endless(file))
             next(run)
             run.close()
@@ -251,7 +251,7 @@ def test_kill_of_the_parent(start: Callable[[Scenario], Victim]) -> None:
 
 def test_kill_of_the_parent_while_the_network_waits(start: Callable[[Scenario], Victim]) -> None:
     def scenario(file: NetworkFile, report: Report) -> None:
-        with LavaSession.of(file, steps=8) as session:
+        with LavaSession(file, steps=8, model="stock") as session:
             report(pids=session.pids)
             time.sleep(60)
 
@@ -276,7 +276,7 @@ def test_kill_of_one_actor(start: Callable[[Scenario], Victim], name: str) -> No
 
 def test_an_actor_that_stands_still(start: Callable[[Scenario], Victim]) -> None:
     def scenario(file: NetworkFile, report: Report) -> None:
-        with LavaSession.of(file, steps=8, timeout_s=0.5) as session:
+        with LavaSession(file, steps=8, timeout_s=0.5, model="stock") as session:
             run = session.run(endless(file))
             next(run)
             os.kill(session.pids["layer 0 neuron"], signal.SIGSTOP)
@@ -292,7 +292,7 @@ def test_an_actor_that_stands_still(start: Callable[[Scenario], Victim]) -> None
 
 def test_a_broken_session_is_closed(make: Make) -> None:
     file = make("dense")
-    session = LavaSession.of(file, steps=8)
+    session = LavaSession(file, steps=8, model="stock")
     os.kill(session.pids["EventSource"], signal.SIGKILL)
     with pytest.raises(DeployError, match="died of SIGKILL"):
         list(session.run(spikes(file, 2, 8)))
@@ -303,8 +303,9 @@ def test_a_broken_session_is_closed(make: Make) -> None:
 SCRIPT = """
 import sys, time
 import numpy as np
+from aoi.netx import read_network
 from aoi_deploy.lava.session import LavaSession
-session = LavaSession(sys.argv[1], steps=4)
+session = LavaSession(read_network(sys.argv[1]), steps=4, model="stock")
 next(session.run([np.zeros((48, 4), np.uint8)]))
 print("ready", flush=True)
 {end}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aoi.experiment.loss import LossConfig
-from aoi_models.losses import readout_loss, step_outputs, tet_loss, time_decaying_penalty
+from aoi_models.losses import readout_loss, step_outputs, tet_loss, trt_penalty
 
 
 def naive_cross_entropy(outputs: torch.Tensor, labels: torch.Tensor) -> float:
@@ -25,23 +25,23 @@ def naive_cross_entropy(outputs: torch.Tensor, labels: torch.Tensor) -> float:
 def test_cross_entropy_over_time(read: str) -> None:
     spikes = (torch.rand(4, 3, 6, generator=torch.Generator().manual_seed(0)) < 0.4).double()
     labels = torch.tensor([0, 2, 1, 1])
-    config = LossConfig(read=read, gain=1.7)
     expected = {
         "sum": spikes.cumsum(-1),
         "mean": spikes.cumsum(-1) / torch.arange(1, 7),
         "step": spikes,
     }[read] * 1.7
-    assert torch.allclose(step_outputs(spikes.cumsum(-1), config), expected)
-    assert float(tet_loss(spikes.cumsum(-1), labels, config)) == pytest.approx(naive_cross_entropy(expected, labels))
+    assert torch.allclose(step_outputs(spikes.cumsum(-1), read=read, gain=1.7), expected)
+    assert float(tet_loss(spikes.cumsum(-1), labels, read=read, gain=1.7)) == pytest.approx(
+        naive_cross_entropy(expected, labels)
+    )
 
 
 def test_mse_term() -> None:
     scores = torch.tensor([[[1.0, 2.0], [0.0, 4.0]]])
     labels = torch.tensor([1])
-    config = LossConfig(read="sum", mse_weight=0.25, mse_target=3.0)
     mse = ((1 - 0) ** 2 + (2 - 0) ** 2 + (0 - 3) ** 2 + (4 - 3) ** 2) / 4
     expected = 0.75 * naive_cross_entropy(scores, labels) + 0.25 * mse
-    assert float(tet_loss(scores, labels, config)) == pytest.approx(expected)
+    assert float(tet_loss(scores, labels, mse_weight=0.25, mse_target=3.0)) == pytest.approx(expected)
 
 
 def test_early_steps_may_count_more() -> None:
@@ -49,12 +49,12 @@ def test_early_steps_may_count_more() -> None:
     weight = [math.exp(-t / 2.0) for t in range(5)]
     each = [naive_cross_entropy(scores[..., t : t + 1], labels) for t in range(5)]
     expected = sum(w * loss for w, loss in zip(weight, each, strict=True)) / sum(weight)
-    assert float(tet_loss(scores, labels, LossConfig(weight_steps=2.0))) == pytest.approx(expected, rel=1e-5)
+    assert float(tet_loss(scores, labels, weight_steps=2.0)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_gradient_reaches_every_step() -> None:
     scores = torch.zeros(2, 3, 5, requires_grad=True)
-    tet_loss(scores, torch.tensor([0, 1]), LossConfig()).backward()
+    tet_loss(scores, torch.tensor([0, 1])).backward()
     assert scores.grad is not None
     assert (scores.grad.abs().sum((0, 1)) > 0).all()
 
@@ -69,20 +69,20 @@ def test_mean_output_loss_looks_at_the_end_alone() -> None:
     assert scores.grad[..., 1].abs().sum() > 0
 
 
-def test_time_decaying_penalty_by_hand() -> None:
+def test_trt_penalty_by_hand() -> None:
     weight = torch.tensor([[0.5, -2.0]])
     by_hand = 0.0
     for t in range(3):
         by_hand += sum(w**2 * 0.1 / (1 + (math.exp(0.7 * t) - 1) * (abs(w) + 1e-5)) for w in (0.5, 2.0)) / 3
-    assert float(time_decaying_penalty([weight], 3, 0.1, 0.7)) == pytest.approx(by_hand)
+    assert float(trt_penalty([weight], 3, strength=0.1, decay=0.7)) == pytest.approx(by_hand)
     # Without decay it is weight decay, at every step.
-    assert float(time_decaying_penalty([weight, weight], 5, 0.1, 0.0)) == pytest.approx(2 * 0.1 * 4.25)
-    assert math.isfinite(float(time_decaying_penalty([weight], 2000, 0.1, 0.7)))  # exp(1400) is no float
+    assert float(trt_penalty([weight, weight], 5, strength=0.1, decay=0.0)) == pytest.approx(2 * 0.1 * 4.25)
+    assert math.isfinite(float(trt_penalty([weight], 2000, strength=0.1, decay=0.7)))  # exp(1400) is no float
 
 
 def test_trt_adds_it_to_tet() -> None:
     scores, labels, weight = torch.randn(2, 3, 4), torch.tensor([0, 2]), torch.ones(2, 2)
     tet = readout_loss(scores, labels, LossConfig(mse_weight=0.1), [weight])
     trt = readout_loss(scores, labels, LossConfig(name="trt", mse_weight=0.1, trt_strength=0.01), [weight])
-    assert float(trt - tet) == pytest.approx(float(time_decaying_penalty([weight], 4, 0.01, 0.5)), rel=1e-3)
-    assert float(tet) == pytest.approx(float(tet_loss(scores, labels, LossConfig(mse_weight=0.1))))
+    assert float(trt - tet) == pytest.approx(float(trt_penalty([weight], 4, strength=0.01)), rel=1e-3)
+    assert float(tet) == pytest.approx(float(tet_loss(scores, labels, mse_weight=0.1)))

@@ -11,8 +11,8 @@ from aoi.experiment.network import ConvSpec, DenseSpec, NetworkSpec
 from aoi.experiment.regulariser import RegulariserConfig
 from aoi_models.blocks import LayerActivity
 from aoi_models.network import AnytimeNetwork
-from aoi_models.regularisers.base import Hidden, build
-from aoi_models.regularisers.str_factor import spatial_temporal_factor, target_over_time
+from aoi_models.regularisers import Hidden, build, rate_penalty, rcs_penalty, spatial_temporal_factor, str_penalty
+from aoi_models.regularisers.str_factor import target_over_time
 from aoi_models.regularisers.strength import rows, strengths
 
 NAMES = ("str", "rcs", "rate")
@@ -24,20 +24,20 @@ def activity(voltage: list[list[list[float]]], threshold: float = 1.0) -> LayerA
     return LayerActivity(torch.zeros_like(v), v, spikes, spikes)
 
 
-def penalty(config: RegulariserConfig, layer: LayerActivity, right: list[list[bool]], epoch: int = 0) -> float:
+def penalty(config: RegulariserConfig, layer: LayerActivity, correct: list[list[bool]], epoch: int = 0) -> float:
     regulariser = build(config)
     assert regulariser is not None
-    return float(regulariser([Hidden(layer, 1.0)], torch.tensor(right), epoch))
+    return float(regulariser([Hidden(layer, 1.0)], torch.tensor(correct), epoch))
 
 
 def test_factor_weighs_what_is_sent_against_what_is_kept() -> None:
     # Step 1: one neuron fires (1.5), one keeps 0.5. Step 2: none fires, 0.25 is kept, -3 counts nothing. Step 3: both.
     layer = activity([[[1.5, 0.25, 2.0], [0.5, -3.0, 1.1]]])
-    assert torch.allclose(spatial_temporal_factor(layer, 1.0), torch.tensor([[1 / 1.52, 0.0, 2 / 2.02]]))
+    assert torch.allclose(spatial_temporal_factor(Hidden(layer, 1.0)), torch.tensor([[1 / 1.52, 0.0, 2 / 2.02]]))
 
 
 def test_a_silent_layer_has_factor_zero() -> None:
-    assert spatial_temporal_factor(activity([[[0.0, -1.0]]]), 1.0).tolist() == [[0.0, 0.0]]
+    assert spatial_temporal_factor(Hidden(activity([[[0.0, -1.0]]]), 1.0)).tolist() == [[0.0, 0.0]]
 
 
 def test_sums_over_a_feature_map_whatever_its_order_in_memory() -> None:
@@ -77,12 +77,11 @@ def test_correctness_step_by_step() -> None:
 
 
 def test_target_falls_from_the_early_one_and_may_differ_by_layer() -> None:
-    config = RegulariserConfig(target=(0.1, 0.3), early_target=0.7, fall_steps=2.0)
-    targets = target_over_time(config, 2, 3)
-    for layer, end in enumerate(config.targets(2)):
+    targets = target_over_time((0.1, 0.3), 3, early_target=0.7, fall_steps=2.0)
+    for layer, end in enumerate((0.1, 0.3)):
         expected = [end + (0.7 - end) * math.exp(-t / 2) for t in range(3)]
         assert targets[layer].tolist() == pytest.approx(expected)
-    flat = target_over_time(RegulariserConfig(target=0.2), 1, 4)
+    flat = target_over_time((0.2,), 4, early_target=None, fall_steps=2.0)
     assert flat.tolist() == [pytest.approx([0.2] * 4)]
 
 
@@ -147,7 +146,7 @@ def test_following_the_gradient_brings_the_factor_to_its_target(target: float) -
     before = after = torch.zeros(())
     for step in range(12):
         layers = hidden(net, x)
-        after = torch.stack([spatial_temporal_factor(*layer).mean() for layer in layers]).mean().detach()
+        after = torch.stack([spatial_temporal_factor(layer).mean() for layer in layers]).mean().detach()
         before = after if step == 0 else before
         optimiser.zero_grad()
         regulariser(layers, torch.ones(6, 10, dtype=torch.bool), 0).backward()
@@ -162,16 +161,16 @@ def test_gradient_of_str_is_that_of_its_formula() -> None:
     )
     regulariser = build(config)
     assert regulariser is not None
-    right = torch.rand(6, 10, generator=torch.Generator().manual_seed(2)) < 0.5
+    correct = torch.rand(6, 10, generator=torch.Generator().manual_seed(2)) < 0.5
     net, x = network(), input_spikes()
     layers = hidden(net, x, sums=True)
-    value = regulariser(layers, right, 0)
+    value = regulariser(layers, correct, 0)
     value.backward()
     ours = [p.grad.clone() for p in net.parameters() if p.grad is not None]
     net.zero_grad()
     layers = hidden(net, x)
-    factor = torch.stack([spatial_temporal_factor(*layer) for layer in layers])
-    target = torch.where(right, target_over_time(config, 2, 10)[:, None], 0.8)
+    factor = torch.stack([spatial_temporal_factor(layer) for layer in layers])
+    target = torch.where(correct, target_over_time((0.2, 0.2), 10, 0.7, config.fall_steps)[:, None], 0.8)
     plain = (factor - target).square().mean()
     plain.backward()
     assert torch.allclose(value, plain)
@@ -213,3 +212,23 @@ def test_gradient_of_the_sums_is_that_of_autograd(sums: bool) -> None:
         torch.allclose(a, b, rtol=1e-4, atol=1e-4 * float(b.abs().max())) for a, b in zip(ours, torchs, strict=True)
     )
     assert float(torchs[0].abs().sum()) > 0
+
+
+def test_functions_take_what_does_not_go_together_for_an_error() -> None:
+    layers = [Hidden(activity([[[1.5, 0.5]]]), 1.0)]
+    for penalty_of in (str_penalty, rcs_penalty):
+        with pytest.raises(ValueError, match=r"correct has shape \(1, 3\).*1 samples and 2 steps"):
+            penalty_of(layers, torch.ones(1, 3, dtype=torch.bool))
+    with pytest.raises(ValueError, match="target: 2 values for 1 hidden layers"):
+        str_penalty(layers, torch.ones(1, 2, dtype=torch.bool), target=(0.1, 0.2))
+    with pytest.raises(ValueError, match=r"target = 1\.5"):
+        rate_penalty(layers, target=1.5)
+
+
+def test_functions_and_configuration_agree() -> None:
+    layers, correct = [Hidden(activity([[[1.5, 0.5]], [[0.5, 0.2]]]), 1.0)], torch.tensor([[True, True], [True, False]])
+    by_name = {"str": str_penalty(layers, correct), "rcs": rcs_penalty(layers, correct), "rate": rate_penalty(layers)}
+    for name, value in by_name.items():
+        regulariser = build(RegulariserConfig(name=name, strength=3.0))
+        assert regulariser is not None
+        assert float(regulariser(layers, correct, 0)) == pytest.approx(3 * float(value))

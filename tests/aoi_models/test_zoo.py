@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from aoi.command import aoi_command
 from aoi.engine import Engine
 from aoi.errors import ConfigError
 from aoi.experiment.network import DenseSpec, NetworkSpec, NeuronSpec
@@ -60,7 +60,7 @@ def test_the_engine_executes_the_file_as_training_saw_it(name: str, tmp_path: Pa
 @pytest.mark.parametrize("name", ["dense", "audio"])
 def test_lava_executes_the_file_as_the_engine(name: str, tmp_path: Path) -> None:
     _, path = exported(name, tmp_path)
-    command = [sys.executable, "-m", "aoi.cli", "verify", str(path), "--against", "lava"]
+    command = [*aoi_command(), "verify", str(path), "--against", "lava"]
     command += ["--input", "random:0.2", "--samples", "2", "--steps", "8"]
     done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=280)
     assert done.returncode == 0, done.stderr
@@ -69,7 +69,7 @@ def test_lava_executes_the_file_as_the_engine(name: str, tmp_path: Path) -> None
 def test_the_trained_digits_do_what_their_card_says() -> None:
     file = ZOO / "digits.net"
     assert file.stat().st_size < 300_000
-    command = [sys.executable, "-m", "aoi.cli", "evaluate", str(file), "--json"]
+    command = [*aoi_command(), "evaluate", str(file), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

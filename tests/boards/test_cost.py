@@ -1,4 +1,4 @@
-"""What a decision costs: counts against the engine stopped by hand, estimates against sums done by hand."""
+"""The cost of a decision: counts against the engine stopped by hand, estimates against sums by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aoi.boards.board import load_board
-from aoi.boards.cost import COUNTED, estimate, share, work
+from aoi.boards.cost import COUNTED, estimate, share, workload
 from aoi.boards.fit import place
 from aoi.engine import Engine, Run
 from aoi.netx import Cuba, Dense, NetworkDescription
@@ -31,9 +31,9 @@ def run(network: NetworkDescription) -> Run:
 
 
 def test_the_pipeline_is_ahead_of_the_decision(network: NetworkDescription, run: Run) -> None:
-    """At the decision of step t, t + 3 chip steps are over, of which layer d has made t + 3 - d of its own."""
+    """At the decision of step t, t + 3 chip steps are over, of which layer d has executed t + 3 - d."""
     step = np.array([1, 2, 5, 9, 11, 12])
-    done = work(network, run.spikes, run.operations, step)
+    done = workload(network, run.spikes, run.operations, step)
     for sample, t in enumerate(step):
         for layer, depth in enumerate((1, 2, 3)):
             expected = run.operations[sample, layer, : t + 3 - depth].sum()
@@ -44,16 +44,16 @@ def test_the_pipeline_is_ahead_of_the_decision(network: NetworkDescription, run:
     assert np.isclose(sum(done.layers["operations"]), done.counts["operations"])
 
 
-def test_all_steps_count_all_there_is(network: NetworkDescription, run: Run) -> None:
-    whole = work(network, run.spikes, run.operations, np.full(6, 12))
+def test_all_steps_count_every_operation(network: NetworkDescription, run: Run) -> None:
+    whole = workload(network, run.spikes, run.operations, np.full(6, 12))
     assert whole.operations.sum() == run.operations.sum()
     assert whole.spikes.sum() == run.spikes.sum()
     assert share(whole, whole).low == share(whole, whole).high == 1
 
 
 def test_a_decision_costs_less(network: NetworkDescription, run: Run) -> None:
-    some = work(network, run.spikes, run.operations, np.full(6, 4))
-    whole = work(network, run.spikes, run.operations, np.full(6, 12))
+    some = workload(network, run.spikes, run.operations, np.full(6, 4))
+    whole = workload(network, run.spikes, run.operations, np.full(6, 12))
     part = share(some, whole)
     assert part.low <= 7 / 15 <= part.high < 1
     for name in ("oheogulch", "nahuku"):
@@ -67,7 +67,7 @@ def test_loihi_1_by_hand(network: NetworkDescription, run: Run) -> None:
     """Three layers on a core each, SANA-FE's figures."""
     board = load_board("nahuku")
     assert [placed.cores for placed in place(network, board.chip)] == [1, 1, 1]
-    whole = work(network, run.spikes, run.operations, np.full(6, 12))
+    whole = workload(network, run.spikes, run.operations, np.full(6, 12))
     found = estimate(network, whole, board)
     operations, spikes = run.operations.sum() / 6, run.spikes.sum() / 6
     low = operations * 33.6 + 50 * 15 * 51.2 + spikes * (69.3 + 111)
@@ -81,11 +81,11 @@ def test_loihi_1_by_hand(network: NetworkDescription, run: Run) -> None:
 
 
 def test_loihi_2_lies_between_the_ratios_of_the_counts(network: NetworkDescription, run: Run) -> None:
-    """Whatever constants explain the measurement, what they give here lies within the range."""
+    """Whatever constants explain the measurement, their result lies within the range."""
     board = load_board("oheogulch")
     anchor = board.chip.anchor
     assert anchor is not None
-    done = work(network, run.spikes, run.operations, np.full(6, 8))
+    done = workload(network, run.spikes, run.operations, np.full(6, 8))
     found = estimate(network, done, board)
     generator = np.random.default_rng(0)
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""The Loihi 1 estimate against SANA-FE, where that is installed."""
+"""The Loihi 1 estimate against SANA-FE, if it is installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aoi.boards.board import load_board
-from aoi.boards.cost import estimate, work
+from aoi.boards.cost import estimate, workload
 from aoi.boards.crosscheck import simulate
 from aoi.engine import Engine
 from aoi.errors import DataError
@@ -25,8 +25,8 @@ def drawn(seed: int, neuron: Cuba = ALIKE) -> NetworkDescription:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_sana_fe_counts_alike_and_lies_in_the_range(seed: int) -> None:
-    """Spikes and synaptic operations are equal; energy and time lie within what the estimate leaves open."""
+def test_sana_fe_counts_the_same_and_lies_within_the_range(seed: int) -> None:
+    """Spikes and synaptic operations are equal; energy and time lie within the estimated range."""
     pytest.importorskip("sanafe", reason="SANA-FE is not installed: pip install 'aoi-toolchain[sanafe]'")
     network = drawn(seed)
     spikes = np.random.default_rng(seed).random((1, 20, 12)) < 0.3
@@ -34,7 +34,7 @@ def test_sana_fe_counts_alike_and_lies_in_the_range(seed: int) -> None:
     found = simulate(network, spikes[0])
     assert found.operations == run.operations.sum() > 0
     assert found.spikes == run.spikes.sum() > 0
-    ours = estimate(network, work(network, run.spikes, run.operations, np.array([12])), load_board("nahuku"))
+    ours = estimate(network, workload(network, run.spikes, run.operations, np.array([12])), load_board("nahuku"))
     assert found.synapse_j == pytest.approx(run.operations.sum() * 35.5e-12)
     inputs = int(spikes.sum()) * (111 + 10 * 4.2) * 1e-12  # SANA-FE's messages begin with the input's
     total = found.synapse_j + found.soma_j + found.network_j
@@ -42,14 +42,14 @@ def test_sana_fe_counts_alike_and_lies_in_the_range(seed: int) -> None:
     assert ours.latency_s.low <= found.seconds <= ours.latency_s.high
 
 
-def test_what_it_executes_otherwise_is_refused() -> None:
+def test_unsupported_neurons_are_refused() -> None:
     pytest.importorskip("sanafe", reason="SANA-FE is not installed: pip install 'aoi-toolchain[sanafe]'")
     leaky = drawn(0, Cuba(threshold=20, current_decay=4096, voltage_decay=100))
     with pytest.raises(DataError, match="voltage decay 0"):
         simulate(leaky, np.zeros((20, 3), bool))
 
 
-def test_without_it_the_way_out_is_named() -> None:
+def test_without_sana_fe_the_error_names_the_package() -> None:
     try:
         import sanafe  # noqa: F401
     except ImportError:

@@ -126,7 +126,7 @@ def rules(generator: np.random.Generator, kind: str, steps: int) -> list[Rule]:
 
 
 @pytest.mark.parametrize("kind", ["spikes", "voltage", "int32", "int64", "ends"])
-def test_a_million_streams_are_decided_alike(kind: str, compiled: Callable[[Rule, int], Monitor]) -> None:
+def test_a_million_streams_are_decided_as_in_python(kind: str, compiled: Callable[[Rule, int], Monitor]) -> None:
     """Each kind: 10 monitors over 20,000 streams each, all steps of them; a million streams in all."""
     generator = np.random.default_rng(sum(map(ord, kind)))
     stopped = []
@@ -171,7 +171,7 @@ def test_no_undefined_behaviour(gcc: str, tmp_path: Path) -> None:
 
 
 def test_no_float_and_no_library(gcc: str, tmp_path: Path) -> None:
-    """The object refers to nothing, and no register of floating point is used."""
+    """The object has no undefined symbols and uses no floating-point register."""
     rule = IntegerConfidenceRule(0.9, 2.0**-22)
     folder = written(rule, 10, tmp_path)
     target = folder / "monitor.o"
@@ -191,6 +191,6 @@ def test_no_float_and_no_library(gcc: str, tmp_path: Path) -> None:
         (IntegerGapRule(1.0, units=tuple(float(t + 1) for t in range(1024))), 10, "4,096 bytes"),
     ],
 )
-def test_what_does_not_go_is_refused(rule: Rule, outputs: int, words: str) -> None:
+def test_unsupported_rules_and_sizes_are_refused(rule: Rule, outputs: int, words: str) -> None:
     with pytest.raises(DataError, match=words):
         monitor_files(rule, outputs)

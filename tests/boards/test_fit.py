@@ -1,4 +1,4 @@
-"""The fit on boards: the compile tables printed in lava-dl's notebooks, row by row, and each limit by one too much."""
+"""The fit on boards: the compile tables printed in lava-dl's notebooks, row by row, and each limit exceeded by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aoi.boards.board import Board, board_names, load_board
 from aoi.boards.fit import Fit, Placement, assess, place, powers_of_two, weight_bits
 from aoi.errors import DataError
 from aoi.netx import Conv, Cuba, Dense, Input, Layer, NetworkDescription, SigmaDelta, read_network
-from aoi_benchmarks.subjects import shipped
+from aoi.workflow.cost import lava_dl_file
 
 NEURON = Cuba(threshold=100, current_decay=4096, voltage_decay=128)
 
@@ -54,7 +54,7 @@ PILOTNET_SDNN = [
     (10, 1, 1, 10, 1, 1, None),
 ]
 SDNN_BITS = (5, 4, 4, 5, 4, 4, 6, 5, 5)
-"""The notebook's network is not public: of each layer's weight bits, one number that gives its row."""
+"""The notebook's network is not public: one number of weight bits per layer reproduces its row."""
 
 
 def rows(placements: tuple[Placement, ...]) -> list[tuple[object, ...]]:
@@ -62,15 +62,15 @@ def rows(placements: tuple[Placement, ...]) -> list[tuple[object, ...]]:
 
 
 def test_pilotnet_snn_table() -> None:
-    """All ten rows, of the weights that lava-dl ships."""
-    network = read_network(shipped("gts/pilotnet_lif/network.net"), input_block=True)
+    """All ten rows, with the weights that lava-dl ships."""
+    network = read_network(lava_dl_file("gts/pilotnet_lif/network.net"), input_block=True)
     placements = place(network.description, by_compilers_of_2022().chip)
     assert rows(placements) == PILOTNET_SNN
     assert sum(placed.cores for placed in placements) == 74
 
 
 def with_bits(layer: Layer, bits: int) -> Layer:
-    """The layer with weights that need just so many bits."""
+    """The layer with weights that need exactly so many bits."""
     assert not isinstance(layer, Input)
     weight = layer.weight.copy()
     weight.flat[:] = 0
@@ -80,15 +80,15 @@ def with_bits(layer: Layer, bits: int) -> Layer:
 
 
 def test_pilotnet_sdnn_table() -> None:
-    """All nine rows: layers of the same shapes, sigma-delta neurons, one number a layer fitted."""
-    layers = read_network(shipped("gts/pilotnet_lif/network.net")).description.layers
+    """All nine rows: layers of the same shapes, sigma-delta neurons, one fitted number per layer."""
+    layers = read_network(lava_dl_file("gts/pilotnet_lif/network.net")).description.layers
     layers = tuple(with_bits(layer, bits) for layer, bits in zip(layers, SDNN_BITS, strict=True))
     placements = place(NetworkDescription((3, 66, 200), layers), by_compilers_of_2022().chip)
     assert rows(placements) == PILOTNET_SDNN
     assert sum(placed.cores for placed in placements) == 61
 
 
-def test_what_the_compiler_found_too_much() -> None:
+def test_layers_that_the_compiler_refused() -> None:
     """The notebooks' lines "Violation … allocation=": 61,440 and 66,560 words on one core, 12,800 on each of six."""
     from aoi.boards.fit import dense_words
 
@@ -122,8 +122,8 @@ def on(description: NetworkDescription | Layer, board: str = "oheogulch") -> Fit
     ],
     ids=["neurons", "neurons in one row", "axons", "kernel"],
 )
-def test_one_too_much_names_the_limit(fits, breaks, limit: str, needed: int, way: str) -> None:
-    """The last two are in doubt before: they take more than the 12,000 words of 2022."""
+def test_one_above_a_limit_names_the_limit(fits, breaks, limit: str, needed: int, way: str) -> None:
+    """The last two are unknown below the limit: they take more than the 12,000 words of 2022."""
     assert on(fits).verdict == ("fits" if limit == "neurons" else "unknown")
     fit = on(breaks)
     assert fit.verdict == "does not fit"
@@ -145,7 +145,7 @@ def test_too_many_cores_names_the_largest_layer() -> None:
     assert on(conv(1000, 1, width), "kapohopoint").verdict == "fits"
 
 
-def test_what_only_later_compilers_allow_is_unknown() -> None:
+def test_limits_of_later_compilers_only_are_unknown() -> None:
     fit = on(conv(64, 2, inputs=1500, weight=254))
     assert fit.verdict == "unknown"
     assert "compilers of 2022" in str(fit.findings[0])
@@ -160,21 +160,21 @@ def test_what_only_later_compilers_allow_is_unknown() -> None:
         (replace(dense(8, 16), neuron=replace(NEURON, threshold=np.arange(16))), "neuron parameters"),
     ],
 )
-def test_what_no_table_shows_is_unknown(layer: Dense, words: str) -> None:
+def test_layers_in_no_published_table_are_unknown(layer: Dense, words: str) -> None:
     fit = on(layer)
     assert fit.verdict == "unknown"
     assert words in str(fit.findings[0])
 
 
 def test_loihi_1() -> None:
-    """1,024 neurons a core, 4,096 axons; a convolution's synapses are unknown there."""
+    """1,024 neurons per core, 4,096 axons; a convolution's synapses are unknown there."""
     assert on(dense(4096, 2000), "nahuku").verdict == "fits"
     assert "axons" in on(dense(4097, 10), "nahuku").findings[0].limit
     assert on(conv(8, 4), "nahuku").verdict == "unknown"
     assert on(conv(1025, 1), "nahuku").findings[0].needed == 1025
 
 
-def test_dense_is_cut_until_it_fits() -> None:
+def test_a_dense_layer_is_divided_until_it_fits() -> None:
     (placed,) = on(dense(1000, 500, 254)).placements
     assert placed.cores > 1
     assert placed.synapse_words.most <= 16_000

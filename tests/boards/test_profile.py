@@ -1,4 +1,4 @@
-"""A board's measurement, as the user hands it over."""
+"""Measurements on a board, as a user provides them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def test_a_measurement_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"samples": 0}'])
-def test_anything_else_is_refused(tmp_path: Path, text: str) -> None:
+def test_files_that_are_not_measurements_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "profile.json").write_text(text)
-    with pytest.raises(DataError, match="no measurement"):
+    with pytest.raises(DataError, match="not a measurement"):
         load_measurement(tmp_path / "profile.json")
     with pytest.raises(DataError, match="cannot be read"):
         load_measurement(tmp_path / "nothing")

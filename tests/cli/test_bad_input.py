@@ -14,6 +14,15 @@ from tests.cli.conftest import Aoi, Finished
 CONFIG = config_folder() / "nmnist.yaml"
 
 
+def refuse_usage(result: Finished, *words: str) -> None:
+    """What typer itself refuses: an option's value that is not one of its choices."""
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
 def refuse(result: Finished, *words: str) -> None:
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
@@ -52,7 +61,7 @@ def train(aoi: Aoi, tmp_path: Path, *arguments: object) -> Finished:
 def test_small_valid_folder_trains(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
     result = train(aoi, tmp_path, "--data", recordings)
     assert result.returncode == 0, result.stderr
-    refuse(aoi("train", CONFIG, "--run", tmp_path / "run", "--data", recordings), "--resume", "--overwrite")
+    refuse(aoi("train", CONFIG, "--run", tmp_path / "run", "--data", recordings), "resume", "overwrite")
     refuse(
         aoi("train", CONFIG, "--run", tmp_path / "run", "--data", recordings, "--resume", "--set", "seed=5"),
         "another configuration",
@@ -100,20 +109,20 @@ def test_values(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
     net = tmp_path / "network.net"
     shutil.copy(trained / "network.net", net)
     before = net.read_bytes()
-    refuse(aoi("calibrate", net, "--max-drop", "1.5"), "--max-drop 1.5")
-    refuse(aoi("calibrate", net, "--max-drop", "0"), "--max-drop 0")
-    refuse(aoi("calibrate", net, "--split", "train"), "--split train")
-    refuse(aoi("calibrate", net, "--split", "best"), "--split best", "calibration")
+    refuse(aoi("calibrate", net, "--max-drop", "1.5"), "max_drop 1.5")
+    refuse(aoi("calibrate", net, "--max-drop", "0"), "max_drop 0")
+    refuse(aoi("calibrate", net, "--split", "train"), "split train")
+    refuse_usage(aoi("calibrate", net, "--split", "best"), "'best'", "calibration")
     refuse(aoi("deploy", net), "aoi calibrate")
     refuse(aoi("deploy", net, "--rule", "confidence:2:1"), "confidence:2:1")
     refuse(aoi("deploy", net, "--rule", "guess:1"), "guess:1")
     refuse(aoi("deploy", net, "--no-cutoff", "--target", "slurm"), "slurm", "sim")
-    refuse(aoi("deploy", net, "--no-cutoff", "--model", "warp"), "warp")
-    refuse(aoi("verify", net, "--against", "hope"), "hope")
+    refuse_usage(aoi("deploy", net, "--no-cutoff", "--model", "warp"), "warp", "fused", "stock")
+    refuse_usage(aoi("verify", net, "--against", "hope"), "hope", "slayer")
     refuse(aoi("verify", net, "--input", "random:7"), "random:7")
     refuse(aoi("verify", net, "--input", "random:0.1", "--data", "digits"), "exclude each other")
-    refuse(aoi("verify", net, "--steps", "100"), "--steps 100")
-    refuse(aoi("evaluate", net, "--bins", "7"), "--bins")
+    refuse(aoi("verify", net, "--steps", "100"), "steps 100", "24")
+    refuse(aoi("evaluate", net, "--bins", "7"), "bins", "24")
     refuse(aoi("export", tmp_path), "not a run folder")
     refuse(aoi("bench", "nothing"), "nothing", "engine")
     assert net.read_bytes() == before
@@ -149,7 +158,7 @@ def test_run_folders_of_others_are_left_alone(aoi: Aoi, tmp_path: Path, recordin
     refuse(aoi("demo", "--run", other), "holds no run")
     assert (other / "logs" / "precious.txt").read_text() == "mine"
     assert (other / "config.yaml").read_text() == "mine"
-    refuse(aoi("train", CONFIG, "--run", "", "--data", recordings), "--run")
+    refuse(aoi("train", CONFIG, "--run", "", "--data", recordings), "run:")
     refuse(aoi("train", CONFIG, "--run", other / "config.yaml" / "x", "--data", recordings), "is a file")
     refuse(train(aoi, tmp_path, "--data", recordings, "--set", "name=.."), "name")
     refuse(train(aoi, tmp_path, "--data", ""), "data.source")
@@ -194,7 +203,7 @@ def test_damaged_run_folders(aoi: Aoi, tmp_path: Path, recordings: Path) -> None
     resume = ("train", CONFIG, "--run", run, "--data", recordings, "--set", "training.epochs=1", "--resume")
     for damaged in (b"", b"random", whole[: len(whole) // 2]):
         last.write_bytes(damaged)
-        refuse(aoi(*resume), "last.ckpt", "--overwrite")
+        refuse(aoi(*resume), "last.ckpt", "overwrite")
     last.unlink()
     refuse(aoi(*resume), "last.ckpt")
     last.write_bytes(whole)
@@ -234,11 +243,11 @@ def test_hostile_metadata(aoi: Aoi, tmp_path: Path, trained: Path, data: object)
 def test_results_folder(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
-        refuse(aoi("deploy", trained / "network.net", "--no-cutoff", "--samples", "2", "--out", out), "--out")
+        refuse(aoi("deploy", trained / "network.net", "--no-cutoff", "--samples", "2", "--out", out), str(out))
     assert (tmp_path / "file").read_text() == "mine"
     refuse(aoi("deploy", trained / "network.net", "--no-cutoff", "--samples", "2", "--out", "/proc"), "/proc/results")
-    refuse(aoi("report", trained, "--samples", "4", "--out", "/dev/full"), "--out /dev/full", "no regular file")
+    refuse(aoi("report", trained, "--samples", "4", "--out", "/dev/full"), "/dev/full", "regular file")
 
 
 def test_a_run_folder_that_cannot_be(aoi: Aoi, recordings: Path) -> None:
-    refuse(aoi("train", CONFIG, "--run", "/proc/x", "--data", recordings), "--run /proc/x", "cannot be written")
+    refuse(aoi("train", CONFIG, "--run", "/proc/x", "--data", recordings), "run /proc/x", "cannot be written")

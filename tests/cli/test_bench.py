@@ -158,7 +158,7 @@ import os, pty, sys
 pid, terminal = pty.fork()
 if pid == 0:
     os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), 1)
-    os.execv(sys.executable, [sys.executable, "-m", "aoi.cli", "evaluate", *sys.argv[2:]])
+    os.execv(sys.executable, [*aoi_command(), "evaluate", *sys.argv[2:]])
 seen = b""
 while True:
     try:

@@ -10,7 +10,7 @@ import pytest
 from aoi.boards.board import load_board
 from aoi.boards.profile import Measurement
 from aoi.netx import read_network
-from aoi_benchmarks.subjects import shipped
+from aoi.workflow.cost import lava_dl_file
 from tests.cli.conftest import Aoi
 
 
@@ -18,7 +18,7 @@ def test_pilotnet_is_counted_as_the_board_file_says(aoi: Aoi) -> None:
     """The anchor's counts are the engine's; the measurement stands next to them."""
     anchor = load_board("oheogulch").chip.anchor
     assert anchor is not None
-    network = read_network(shipped("gts/pilotnet_lif/network.net"), input_block=True).description
+    network = read_network(lava_dl_file("gts/pilotnet_lif/network.net"), input_block=True).description
     result = aoi("cost", "--pilotnet", "--board", "oheogulch", "--json")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
@@ -63,7 +63,7 @@ def test_inspect_shows_the_fit(aoi: Aoi, calibrated_run: Path) -> None:
 
 
 def test_inspect_says_what_is_in_doubt(aoi: Aoi) -> None:
-    shown = aoi("inspect", shipped("ntidigits.net"), "--board", "oheogulch").stdout
+    shown = aoi("inspect", lava_dl_file("ntidigits.net"), "--board", "oheogulch").stdout
     assert "unknown" in shown
     assert "delays" in shown
 

@@ -13,7 +13,7 @@ from aoi.cutoff.rule import RULES
 from aoi.events.recording import make_events
 from aoi.netx.read import read_network
 from tests.cli.conftest import Aoi
-from tests.cli.test_bad_input import refuse
+from tests.cli.test_bad_input import refuse, refuse_usage
 
 
 @pytest.fixture
@@ -67,13 +67,13 @@ def test_one_temperature_a_step(aoi: Aoi, net: Path) -> None:
 def test_requests_that_make_no_sense(aoi: Aoi, net: Path) -> None:
     before = net.read_bytes()
     for value in ("0", "1", "-0.1", "1.5", "nan"):
-        refuse(aoi("calibrate", net, f"--max-drop={value}"), f"--max-drop {float(value)}", "between 0 and 1")
-        refuse(aoi("calibrate", net, f"--risk={value}"), f"--risk {float(value)}")
-    refuse(aoi("calibrate", net, "--risk", "1e-9"), "--risk 1e-09", "1e-06")
-    refuse(aoi("calibrate", net, "--risk", "0.9"), "--risk 0.9", "fewer than half")
-    refuse(aoi("calibrate", net, "--max-drop", "1e-310"), "--max-drop 1e-310", "1e-06")
-    refuse(aoi("calibrate", net, "--rule", "hope"), "--rule hope", "confidence")
-    refuse(aoi("calibrate", net, "--temperature", "warm"), "--temperature warm", "shared")
+        refuse(aoi("calibrate", net, f"--max-drop={value}"), f"max_drop {float(value)}", "between 0 and 1")
+        refuse(aoi("calibrate", net, f"--risk={value}"), f"risk {float(value)}")
+    refuse(aoi("calibrate", net, "--risk", "1e-9"), "risk 1e-09", "1e-06")
+    refuse(aoi("calibrate", net, "--risk", "0.9"), "risk 0.9", "0.5")
+    refuse(aoi("calibrate", net, "--max-drop", "1e-310"), "max_drop 1e-310", "1e-06")
+    refuse_usage(aoi("calibrate", net, "--rule", "hope"), "hope", "confidence")
+    refuse_usage(aoi("calibrate", net, "--temperature", "warm"), "warm", "shared")
     refuse(aoi("calibrate", net, "--rule", "int-confidence", "--temperature", "step"), "one scale")
     refuse(aoi("calibrate", net, "--split", "train"), "training saw it")
     refuse(aoi("calibrate", net, "--split", "test"), "kept for reporting")
@@ -100,7 +100,7 @@ def test_recordings_that_cannot_calibrate(aoi: Aoi, net: Path, tmp_path: Path) -
     assert aoi("calibrate", net, "--data", data).returncode == 0
     before = net.read_bytes()
     write(data / "Train" / "cat", 30)
-    refuse(aoi("calibrate", net, "--data", data), "class 'cat'", "none that network.net knows")
+    refuse(aoi("calibrate", net, "--data", data), "class 'cat'", "not one of those that network.net knows")
     assert net.read_bytes() == before
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aoi.cli.recordings import Request, load_split, rule_of, run_of
 from aoi.cutoff.rule import decide
-from aoi.netx.read import read_network
+from aoi.workflow.evaluate import run_engine
+from aoi.workflow.network import load
+from aoi.workflow.recordings import open_data
 from tests.cli.conftest import Aoi, Finished
 
 
@@ -43,10 +44,10 @@ def refuse(result: Finished, *words: str) -> None:
 
 
 def test_numbers_are_those_of_the_engine(calibrated: Path, report: dict[str, Any]) -> None:
-    network = read_network(calibrated)
-    data = load_split(network, Request(None, "test"))
-    run = run_of(network, data, "")
-    rule = rule_of(network, None)
+    network = load(calibrated)
+    data = open_data(None, network)
+    run = run_engine(network, data, "", None)
+    rule = network.rule
     decisions = decide(rule, run.scores)
     assert report["samples"] == len(data) > 400
     assert (report["rule"], report["threshold"]) == ("confidence", rule.threshold)  # type: ignore[union-attr]
@@ -154,7 +155,7 @@ def test_bad_values(aoi: Aoi, calibrated: Path) -> None:
     ):
         refuse(aoi("evaluate", calibrated, "--corrupt", text), text.partition(":")[0], *words)
     refuse(aoi("evaluate", calibrated, "--rules", "best"), "--rules best", "'best'", "patience")
-    refuse(aoi("evaluate", calibrated, "--rules", "all", "--max-drop", "1"), "--max-drop 1")
+    refuse(aoi("evaluate", calibrated, "--rules", "all", "--max-drop", "1"), "max_drop 1")
     refuse(aoi("evaluate", calibrated, "--rules", "gap", "--split", "calibration"), "--split calibration", "gap")
     refuse(aoi("evaluate", calibrated, "--split", "best"), "--split best")
 
@@ -185,7 +186,7 @@ def test_fitting_on_what_training_saw_is_refused(aoi: Aoi, calibrated: Path, tmp
 
     net = tmp_path / "network.net"
     shutil.copy(calibrated, net)
-    metadata = read_network(net).metadata
+    metadata = load(net).metadata
     assert metadata is not None
     assert metadata.data is not None
     # Another division of the same recordings: its calibration split holds some that training saw.

@@ -64,14 +64,14 @@ def agrees(page: Browser, aoi: Aoi, run: Path) -> float:
         assert page.value(element) == evaluated[key], (rule, key)
     counts = np.zeros((10, 10), int)
     for title in page.js("return [...document.querySelectorAll('#confusion title')].map((t) => t.textContent)"):
-        true, answer, count = re.fullmatch(r"(\d) taken for (\d): (\d+)", title).groups()  # type: ignore[union-attr]
+        true, answer, count = re.fullmatch(r"(\d) predicted as (\d): (\d+)", title).groups()  # type: ignore[union-attr]
         counts[int(true), int(answer)] = int(count)
     assert counts.tolist() == evaluated["confusion"]
     right = steps = 0
     for title in page.js("return [...document.querySelectorAll('#histogram title')].map((t) => t.textContent)"):
-        step, count, verdict = re.fullmatch(r"step (\d+): (\d+) (right|wrong)", title).groups()  # type: ignore[union-attr]
+        step, count, verdict = re.fullmatch(r"step (\d+): (\d+) (correct|wrong)", title).groups()  # type: ignore[union-attr]
         steps += int(step) * int(count)
-        right += int(count) * (verdict == "right")
+        right += int(count) * (verdict == "correct")
     assert right / evaluated["samples"] == evaluated["accuracy"]
     assert steps / evaluated["samples"] == evaluated["mean_decision_step"]
     spread = evaluated["decision_step_percentiles"]
@@ -195,7 +195,7 @@ def test_without_motion_it_jumps_to_the_stop(page: Browser) -> None:
     page.driver.refresh()
     page.drag("scrub", 0.0)
     stop = re.search(r"at step (\d+)", page.text("sample-verdict"))[1]  # type: ignore[index]
-    assert page.text("play") == "To the stop"
+    assert page.text("play") == "To the decision"
     page.find("#play").click()
     assert page.text("step-text") == f"step {stop} of 24"
 
@@ -203,7 +203,7 @@ def test_without_motion_it_jumps_to_the_stop(page: Browser) -> None:
 def test_wrong_and_slow_recordings_are_listed(page: Browser) -> None:
     names = page.js("return [...document.querySelectorAll('#sample-list h3')].map((h) => h.textContent)")
     assert names[0] == "Wrong"
-    assert names[-1] == "Quickest of a class"
+    assert names[-1] == "Fastest of each class"
     listed = page.js("return [...document.querySelectorAll('#sample-list button')].map((b) => b.textContent)")
     wrong = page.js("return N - Math.round(now.accuracy * N)")
     assert sum(text.startswith("✗") for text in listed) == min(wrong, 10)

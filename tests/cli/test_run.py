@@ -6,19 +6,19 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from aoi.command import aoi_command
 from aoi.events.recording import make_events
 from aoi.events.stream import Frame, pack
 from tests.aoi_deploy.lava_networks import segments, wait_until
 from tests.cli.conftest import Aoi
 
-AOI = [sys.executable, "-m", "aoi.cli"]
+AOI = [*aoi_command()]
 
 
 def lines(text: str) -> tuple[list[dict], dict]:
@@ -148,9 +148,9 @@ def test_the_network(aoi: Aoi, calibrated_run: Path, wanted: list[dict], seconds
 @pytest.mark.slow
 def test_real_recordings_over_the_network(nmnist_folder: Path, aoi: Aoi, tmp_path: Path) -> None:
     """N-MNIST, whose recordings outlast the window: one decision each."""
-    from aoi_benchmarks.subjects import shipped
+    from aoi.workflow.cost import lava_dl_file
 
-    net = shipped("tiny.net")
+    net = lava_dl_file("tiny.net")
     result = aoi("run", net, "--source", nmnist_folder, "--split", "train")
     assert result.returncode == 2  # it names no encoding
     train = aoi(
@@ -175,7 +175,7 @@ def test_real_recordings_over_the_network(nmnist_folder: Path, aoi: Aoi, tmp_pat
     [
         (("--source", "nowhere"), "nowhere"),
         (("--source", "udp://127.0.0.1"), "expected udp://HOST:PORT"),
-        (("--source", "udp://192.0.2.1:9"), "cannot be listened on"),
+        (("--source", "udp://192.0.2.1:9"), "cannot listen there"),
         (("--source", "digits", "--split", "none"), "--split none"),
         (("--source", "digits", "--rule", "fixed:3", "--no-cutoff"), "exclude each other"),
         (("--source", "digits", "--bins", "3"), "fixed in the file"),

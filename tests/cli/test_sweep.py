@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from aoi.command import aoi_command
 from aoi.experiment.config import config_folder
 from tests.cli.conftest import Aoi
 
@@ -52,7 +52,7 @@ def test_a_study_that_cannot_be_is_one_line(aoi: Aoi, tmp_path: Path) -> None:
     (cell / "result.json").write_text('{"steps": 24}')
     result = aoi("sweep", path, "--out", tmp_path / "out", "--table")
     assert result.returncode == 2
-    assert "seed0/result.json: is no result of a cell" in result.stderr
+    assert "seed0/result.json: is not the result of a cell" in result.stderr
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_one_failed_cell_loses_nothing_else_and_is_run_again(aoi: Aoi, tmp_path:
 @pytest.mark.timeout(900)
 def test_killed_it_leaves_no_process_and_goes_on(aoi: Aoi, tmp_path: Path) -> None:
     path, out = study(tmp_path, ARMS, seeds="[0]", epochs=40), tmp_path / "out"
-    command = [sys.executable, "-m", "aoi.cli", "sweep", str(path), "--out", str(out)]
+    command = [*aoi_command(), "sweep", str(path), "--out", str(out)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     cells = [out / "digits" / arm / "seed0" for arm in ("tet", "str")]
     while process.poll() is None and not all((cell / "checkpoints" / "last.ckpt").exists() for cell in cells):
@@ -116,7 +116,7 @@ def test_killed_it_leaves_no_process_and_goes_on(aoi: Aoi, tmp_path: Path) -> No
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not any((cell / "result.json").exists() for cell in cells)
     result = aoi("sweep", path, "--out", out, "--table", "--json")
-    assert set(json.loads(result.stdout)["missing"].values()) == {"interrupted; aoi sweep goes on with it"}
+    assert set(json.loads(result.stdout)["missing"].values()) == {"interrupted; aoi sweep resumes it"}
     result = aoi("sweep", path, "--out", out, "--json")
     assert result.returncode == 0, result.stderr
     for cell in cells:

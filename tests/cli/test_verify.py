@@ -83,7 +83,7 @@ def test_what_lava_cannot_run_is_left_out_and_said(aoi: Aoi, pooled: Path) -> No
     refused = aoi("verify", pooled, "--against", "lava")
     assert refused.returncode == 2
     assert "layer 1 (pool): Lava loads no pool layers" in refused.stderr
-    assert "--against slayer or engine" in refused.stderr
+    assert "slayer or engine" in refused.stderr
     alone = report(aoi, pooled, "--against", "engine")
     assert alone["executors"] == ["engine", "engine, sample by sample", "engine, step by step"]
     assert alone["left_out"] == []
@@ -95,14 +95,13 @@ def test_nothing_to_compare_with(aoi: Aoi, tmp_path: Path) -> None:
     refused = aoi("verify", net)
     assert refused.returncode == 2
     assert "nothing can be compared" in refused.stderr
-    assert "--against engine" in refused.stderr
+    assert "against='engine'" in refused.stderr
     assert report(aoi, net, "--against", "engine")["compared"] > 0
 
 
 def test_values_need_an_input_block(aoi: Aoi, pooled: Path) -> None:
     refused = aoi("verify", pooled, "--values")
     assert refused.returncode == 2
-    assert "--values" in refused.stderr
     assert "no input block" in refused.stderr
 
 

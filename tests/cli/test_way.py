@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aoi.command import aoi_command
 from aoi.netx.read import read_network
 from tests.cli.conftest import Aoi
 
@@ -129,13 +130,8 @@ def test_verify_the_networks_that_lava_dl_ships(aoi: Aoi, name: str) -> None:
     assert report["compared"] > 10_000
 
 
-def test_a_mismatch_is_located_and_exits_1(
-    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mismatch_is_located_and_exits_1(aoi: Aoi, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SLAYER's form of a network with one weight changed differs, and the first place is named."""
-    import typer
-
-    from aoi.cli import verify
     from aoi_models.network import AnytimeNetwork
 
     original = AnytimeNetwork.from_description
@@ -146,11 +142,10 @@ def test_a_mismatch_is_located_and_exits_1(
         return network
 
     monkeypatch.setattr(AnytimeNetwork, "from_description", changed)
-    with pytest.raises(typer.Exit) as end:
-        verify.command(trained / "network.net", against="slayer", samples=2, split="test")
-    assert end.value.exit_code == 1
-    assert "engine differs from slayer" in (error := capsys.readouterr().err)
-    assert "layer 0, step" in error
+    result = aoi("verify", trained / "network.net", "--against", "slayer", "--samples", 2, "--split", "Test")
+    assert result.returncode == 1
+    assert "engine differs from slayer" in result.stderr
+    assert "layer 0, step" in result.stderr
 
 
 def test_help_needs_nothing_heavy() -> None:
@@ -174,5 +169,5 @@ def test_every_command_explains_itself_with_an_example(aoi: Aoi, command: str) -
 
 @pytest.mark.parametrize(("arguments", "code"), [(["train", "none.yaml"], 2), (["inspect"], 2), (["--help"], 0)])
 def test_the_process_exits_with_the_code(arguments: list[str], code: int) -> None:
-    result = subprocess.run([sys.executable, "-m", "aoi.cli", *arguments], capture_output=True, check=False)
+    result = subprocess.run([*aoi_command(), *arguments], capture_output=True, check=False)
     assert result.returncode == code

@@ -54,3 +54,14 @@ def test_lava_imports_after_multiprocessing_was_used() -> None:
         "from aoi.compat import enable_netx; enable_netx()\n"
         "assert multiprocessing.get_start_method() == 'fork'"
     )
+
+
+def test_current_numpy_is_enough() -> None:
+    run(
+        "import warnings, numpy as np; from aoi.compat import enable_netx; enable_netx()\n"
+        "from lava.lib.dl.netx import hdf5; from lava.magma.core.process.ports.ports import ReshapePort\n"
+        "warnings.simplefilter('error')\n"  # what numpy 2.4 refuses, earlier ones deprecate
+        "port = ReshapePort((2, 3), (6,)); there, back = port.get_transform_func_fwd(), port.get_transform_func_bwd()\n"
+        "assert back(there(np.arange(6))).tolist() == list(range(6)) and there(np.arange(6)).shape == (2, 3)\n"
+        "assert [hdf5.int(number) for number in (np.array([3]), 3, 3.5, np.array(3))] == [3, 3, 3, 3]"
+    )

@@ -37,7 +37,8 @@ def test_the_level_holds_wherever_the_drop_is_too_large(
 
 @pytest.mark.parametrize(("samples", "max_drop"), [(120, 0.05), (250, 0.02), (250, 0.1)])
 def test_the_level_is_nearly_used_up(samples: int, max_drop: float) -> None:
-    """On a fine line of null hypotheses: never above, and somewhere close, so the test is not needlessly careful."""
+    """On a fine line of null hypotheses: never above, and somewhere close, so the test is not needlessly
+    conservative."""
     allowed = losses_allowed(samples, max_drop, 0.05)
     line = [rejected(samples, allowed, b + max_drop, b) for b in np.concatenate([[0], np.geomspace(1e-6, 0.3, 150)])]
     assert max(line) <= 0.05
@@ -55,7 +56,7 @@ def test_it_allows_what_the_binomial_test_allows_and_more_with_gains(samples: in
     assert allowed[-1] == allowed[0]
 
 
-def test_what_it_takes() -> None:
+def test_samples_needed() -> None:
     assert samples_needed(0.005, 0.05) == 598
     assert shows_drop_at_most(0, 0, 598, 0.005, 0.05)
     assert not shows_drop_at_most(0, 0, 597, 0.005, 0.05)
@@ -64,13 +65,13 @@ def test_what_it_takes() -> None:
 
 @settings(deadline=None)
 @given(max_drop=st.floats(1e-4, 0.5), risk=st.floats(1e-6, 0.5))
-def test_the_number_it_names_suffices(max_drop: float, risk: float) -> None:
+def test_samples_needed_suffice(max_drop: float, risk: float) -> None:
     """The limit without gains is what the whole test allows at least, and quick for any number of recordings."""
     assert _binomial_limit(samples_needed(max_drop, risk), max_drop, risk) >= 0
 
 
 @pytest.mark.parametrize(("max_drop", "risk"), [(0.5, 0.5), (0.05, 1e-6), (0.3, 0.09)])
-def test_the_number_it_names_suffices_in_the_whole_test(max_drop: float, risk: float) -> None:
+def test_samples_needed_suffice_in_the_whole_test(max_drop: float, risk: float) -> None:
     assert shows_drop_at_most(0, 0, samples_needed(max_drop, risk), max_drop, risk)
 
 
@@ -89,7 +90,7 @@ def test_the_bound_of_the_level_covers_what_lies_between_grid_points(allowed_bey
     ("samples", "max_drop", "risk"),
     [(1, 0.5, 0.5), (30, 0.9, 0.05), (50, 0.001, 1e-12), (40, 0.3, 0.999), (5, 1e-9, 0.05)],
 )
-def test_odd_requests_have_an_answer(samples: int, max_drop: float, risk: float) -> None:
+def test_extreme_requests_have_a_result(samples: int, max_drop: float, risk: float) -> None:
     allowed = losses_allowed(samples, max_drop, risk)
     assert allowed.min() >= -1
     for gained in (0.0, 0.1 * (1 - max_drop), 0.49 * (1 - max_drop)):

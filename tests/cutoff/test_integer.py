@@ -96,7 +96,7 @@ def compare(samples: int, seed: int) -> dict[str, float]:
     return {name: float(np.concatenate(parts).mean()) for name, parts in alike.items()}
 
 
-def test_decisions_are_those_of_big_integers() -> None:
+def test_decisions_equal_those_of_big_integers() -> None:
     assert_alike(compare(20_000, seed=0))
 
 

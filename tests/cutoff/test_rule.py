@@ -1,4 +1,4 @@
-"""Every rule: step by step, batched and over whole arrays it decides alike, and its text form reads back."""
+"""Every rule: step by step, batched and over whole arrays it makes the same decisions, and its text form reads back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SCORES = hnp.arrays(
 
 @settings(max_examples=600, deadline=None)
 @given(rule=ANY_RULE, scores=SCORES)
-def test_step_by_step_batched_and_whole_arrays_decide_alike(rule: Rule, scores: np.ndarray) -> None:
+def test_step_by_step_batched_and_whole_arrays_decide_the_same(rule: Rule, scores: np.ndarray) -> None:
     whole, table = decide(rule, scores), statistics(rule, scores)
     samples, _, steps = scores.shape
     assert table.dtype == np.float64
@@ -62,8 +62,8 @@ def test_step_by_step_batched_and_whole_arrays_decide_alike(rule: Rule, scores: 
 
 @settings(max_examples=200, deadline=None)
 @given(rule=ANY_RULE)
-def test_text_file_and_pipe_give_the_rule_back(rule: Rule) -> None:
-    assert rule.fault() is None
+def test_text_file_and_pipe_give_back_an_equal_rule(rule: Rule) -> None:
+    assert rule.validation_error() is None
     assert parse_rule(rule.spec()) == rule
     assert pickle.loads(pickle.dumps(rule)) == rule  # how it reaches the Lava monitor
     policy = CutoffPolicy(rule=rule.name, threshold=rule.threshold, scale=rule.scale, params=rule.params())
@@ -73,7 +73,7 @@ def test_text_file_and_pipe_give_the_rule_back(rule: Rule) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(rule=ANY_RULE, scores=SCORES)
-def test_thresholds_to_try_go_from_late_to_early(rule: Rule, scores: np.ndarray) -> None:
+def test_candidates_go_from_late_to_early_stops(rule: Rule, scores: np.ndarray) -> None:
     steps = scores.shape[-1]
     tried = candidates(rule, steps)
     assert (np.diff(tried) < 0).all()
@@ -85,7 +85,7 @@ def test_thresholds_to_try_go_from_late_to_early(rule: Rule, scores: np.ndarray)
 
 @settings(max_examples=100, deadline=None)
 @given(scores=SCORES, scale=st.floats(1e-5, 10))
-def test_statistics_are_what_their_names_say(scores: np.ndarray, scale: float) -> None:
+def test_statistics_match_their_definitions(scores: np.ndarray, scale: float) -> None:
     from scipy.special import softmax
     from scipy.stats import entropy
 
@@ -98,14 +98,14 @@ def test_statistics_are_what_their_names_say(scores: np.ndarray, scale: float) -
     assert (statistics(GapRule(1.0), scores) == ordered[..., -1] - ordered[..., -2]).all()
 
 
-def test_patience_counts_the_steps_of_an_answer_and_waits_for_one() -> None:
+def test_patience_counts_the_steps_of_a_prediction_and_waits_for_one() -> None:
     scores = np.array([[[0, 0, 1, 1, 1, 4], [0, 0, 0, 2, 2, 2], [0, 0, 0, 0, 0, 3]]])
     assert statistics(PatienceRule(2), scores).tolist() == [[0, 0, 1, 1, 2, 1]]
     assert decide(PatienceRule(2), scores).step.tolist() == [5]
     assert decide(PatienceRule(2), scores).prediction.tolist() == [1]
 
 
-def test_gap_units_are_thresholds_a_step() -> None:
+def test_gap_units_are_thresholds_per_step() -> None:
     scores = np.array([[[1, 2, 3, 4], [0, 0, 0, 0]]])
     assert decide(GapRule(1.0, units=(2.0, 3.0, 3.0, 1.0)), scores).step.tolist() == [3]
     assert decide(GapRule(1.0, units=(2.0, 3.0)), scores).step.tolist() == [3]  # the last goes on
@@ -121,7 +121,7 @@ def test_a_scale_for_each_step() -> None:
 
 def test_conformal_sets_cover_with_bonferroni_and_not_without() -> None:
     """Where the run stops, the true class is in the set in at least the promised share of runs: the set at level
-    α / T of every step covers at once."""
+    α / T covers at all steps at once."""
     from aoi.cutoff.fitting import fit_quantiles
 
     generator = np.random.default_rng(0)
@@ -152,7 +152,7 @@ def test_without_a_rule_all_steps_run() -> None:
     assert decisions.prediction.tolist() == [0]
 
 
-def test_what_the_text_leaves_out_comes_from_the_file() -> None:
+def test_what_the_text_omits_comes_from_the_file() -> None:
     policy = CutoffPolicy(rule="gap", threshold=1.5, scale=0.3, params={"units": [3, 2.5], "scales": [0.2, 0.4]})
     assert parse_rule("gap:2", policy) == GapRule(2.0, 0.3, (0.2, 0.4), (3.0, 2.5))
     assert parse_rule("confidence:0.9", policy) == ConfidenceRule(0.9, 0.3, (0.2, 0.4))
@@ -165,29 +165,29 @@ def test_what_the_text_leaves_out_comes_from_the_file() -> None:
     [
         ("guess:1", "choose one of fixed, confidence"),
         ("confidence", "expected confidence:THRESHOLD"),
-        ("confidence:high:1", "as confidence:0.9"),
+        ("confidence:high:1", "as in confidence:0.9"),
         ("confidence:2:1", "at most 1"),
         ("confidence:0:1", "above 0"),
         ("confidence:nan:1", "above 0"),
-        ("confidence:0.9:-1", "scale is a positive number"),
+        ("confidence:0.9:-1", "scale must be a positive number"),
         ("confidence:0.9", "aoi calibrate"),
         ("fixed:2.5", "whole number"),
         ("patience:0", "above 0"),
-        ("gap:1:1:units=0,1", "units are positive"),
+        ("gap:1:1:units=0,1", "units must be positive"),
         ("gap:1:1:units=", "numbers"),
         ("int-gap:1:1:units=1e300", "at most 1.07374e"),
-        ("int-gap:1:1:units=nan", "units are positive"),
+        ("int-gap:1:1:units=nan", "units must be positive"),
         ("gap:1:1:unit=3", "no parameter 'unit', only scales, units"),
-        ("conformal:0.9:1", "--rule conformal"),
+        ("conformal:0.9:1", "aoi calibrate.*conformal"),
         ("conformal:0.9:1:quantiles=1,2:samples=9", "descending"),
         ("int-confidence:0.9:1:scales=1,2", "one scale"),
         ("confidence:0.9:1:2", "expected"),
     ],
 )
-def test_what_is_no_rule_is_refused(text: str, words: str) -> None:
+def test_texts_that_are_not_rules_are_refused(text: str, words: str) -> None:
     with pytest.raises(DataError, match=words) as error:
         parse_rule(text)
-    assert f"--rule {text}" in str(error.value)
+    assert f"rule {text}" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -207,12 +207,12 @@ def test_policies_of_damaged_files_are_refused(policy: dict[str, object]) -> Non
         rule_of_policy(CutoffPolicy.model_validate_json(json.dumps({"scale": 1.0} | policy)))
 
 
-def test_policies_of_earlier_files_read_on() -> None:
+def test_policies_of_earlier_files_are_still_read() -> None:
     old = '{"rule": "confidence", "threshold": 0.9, "scale": 0.25, "evidence": {"samples": 3}}'
     assert rule_of_policy(CutoffPolicy.model_validate_json(old)) == ConfidenceRule(0.9, 0.25)
 
 
-def test_every_rule_is_in_the_register() -> None:
+def test_every_rule_is_registered() -> None:
     for name, kind in RULES.items():
         assert kind.name == name
         assert kind.__doc__

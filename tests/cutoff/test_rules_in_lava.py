@@ -41,7 +41,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_decisions_equal_the_engine_s(network: Path) -> None:
+def test_decisions_equal_those_of_the_engine(network: Path) -> None:
     file = read_network(network)
     rng = np.random.default_rng(0)
     rate = rng.uniform(0.05, 0.5, (SAMPLES, 1, 1))
@@ -49,14 +49,14 @@ def test_decisions_equal_the_engine_s(network: Path) -> None:
     scores = Engine(file.description).run(samples).scores
     labels = scores[..., -1].argmax(axis=1)
     assert set(THRESHOLDS) == set(RULES)
-    rules = [fit_rule(name, scores, labels).at(threshold) for name, threshold in THRESHOLDS.items()]
+    rules = [fit_rule(name, scores, labels).with_threshold(threshold) for name, threshold in THRESHOLDS.items()]
     rules += [
         rule_of_policy(file.metadata.policy),  # type: ignore[union-attr, arg-type]
-        fit_rule("confidence", scores, labels, "step").at(0.8),
+        fit_rule("confidence", scores, labels, "step").with_threshold(0.8),
         parse_rule("patience:2"),
         None,
     ]
-    with LavaSession.of(file, steps=STEPS) as session:
+    with LavaSession(file, steps=STEPS, model="stock") as session:
         for rule in rules:
             expected = decide(rule, scores)
             assert rule is None or rule.name == "fixed" or len(set(expected.step.tolist())) >= 3, "stops all alike"

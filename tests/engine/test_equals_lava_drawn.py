@@ -29,21 +29,10 @@ LAVA = settings(
 )
 
 
-def in_lava(file: NetworkFile, inputs: np.ndarray) -> list[LayerTrace]:
-    shape = file.description.input_shape
-    return lava_trace(
-        file.path,
-        inputs,
-        skip_layers=file.skip_layers,
-        input_shape=shape if len(shape) == 3 else None,
-        input_block=file.description.takes_values,
-    )
-
-
 def assert_equal(case: Case, path: Path, seen: Counter[str]) -> None:
     file = stored(case, path)
     traces = Engine(file.description).run(case.inputs, return_traces=True).traces
-    expected = in_lava(file, case.inputs)
+    expected = lava_trace(file, case.inputs)
     assert [trace.name for trace in traces] == [trace.name for trace in expected]
     for trace, lava in zip(traces, expected, strict=True):
         for quantity in ("u", "v", "s"):
@@ -131,7 +120,7 @@ def test_the_recorder_is_stock_lava(first, graded, tmp_path, networks, lava_trac
     if not graded:
         inputs[:] = inputs[..., :1]  # stock Lava's input block of CUBA neurons takes a constant
     file = stored(Case(description, inputs), tmp_path / "mixed.net")
-    recorded = in_lava(file, inputs)
+    recorded = lava_trace(file, inputs)
     for sample in range(2):
         for trace, (s, u, v) in zip(recorded, lava_traces(file, inputs[sample]), strict=True):
             np.testing.assert_array_equal(trace.s[sample], s, err_msg=f"sent by layer {trace.name}")

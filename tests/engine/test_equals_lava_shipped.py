@@ -35,11 +35,7 @@ def in_engine(file: NetworkFile, inputs: np.ndarray) -> tuple[LayerTrace, ...]:
 
 
 def in_lava(file: NetworkFile, inputs: np.ndarray) -> list[LayerTrace]:
-    shape, values = file.description.input_shape, file.description.takes_values
-    maps = shape if len(shape) == 3 else None
-    return lava_trace(
-        file.path, inputs, skip_layers=file.skip_layers, input_shape=maps, input_block=values, timeout_s=900
-    )
+    return lava_trace(file, inputs, timeout_s=900)
 
 
 def assert_equal(file: NetworkFile, inputs: np.ndarray) -> tuple[LayerTrace, ...]:

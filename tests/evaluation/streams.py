@@ -1,4 +1,4 @@
-"""Synthetic runs for the tests of this folder: evidence for the right class gathers over time."""
+"""Synthetic runs for the tests of this folder: evidence for the true class accumulates over time."""
 
 from __future__ import annotations
 

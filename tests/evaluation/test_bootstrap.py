@@ -1,4 +1,4 @@
-"""The bootstrap: exact means, honest coverage, paired draws, the same every time."""
+"""The bootstrap: exact means, correct coverage, paired and reproducible draws."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_interval_as_scipys_percentile_bootstrap() -> None:
 
 
 def test_coverage_of_an_accuracy() -> None:
-    """95 % of the intervals hold the truth, within what 400 repetitions can tell."""
+    """95 % of the intervals contain the truth, as far as 400 repetitions can tell."""
     generator = np.random.default_rng(0)
     held = 0
     for _ in range(400):

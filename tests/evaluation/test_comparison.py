@@ -1,4 +1,4 @@
-"""Rules side by side: each row is a sweep of its own, all on the same resamples."""
+"""Compared rules: each row equals the rule's own operating points, all on the same resamples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aoi.cutoff.rule import ConfidenceRule, candidates, decide, statistics
 from aoi.cutoff.rules import EntropyRule, FixedRule
 from aoi.evaluation.bootstrap import Bootstrap, interval
 from aoi.evaluation.comparison import compare_rules
-from aoi.evaluation.sweep import at_drop, sweep
+from aoi.evaluation.operating_points import earliest_within_drop, operating_points
 from tests.evaluation.streams import streams
 
 
@@ -21,11 +21,13 @@ def test_rows() -> None:
     compared = compare_rules(rules, scores, labels, 0.02)
     for rule, each in zip(rules, compared, strict=True):
         row = each.summary()
-        alone = at_drop(sweep(statistics(rule, scores), candidates(rule, 20), scores, labels), 0.02, Bootstrap(500))
+        alone = earliest_within_drop(
+            operating_points(statistics(rule, scores), candidates(rule, 20), scores, labels), 0.02, Bootstrap(500)
+        )
         assert (row["rule"], row["threshold"]) == (rule.name, alone.threshold)
         assert row["mean_decision_step"] == alone.mean_decision_step
         assert row["interval"] == list(interval(alone.draws))
-        assert row["accuracy"] == (decide(rule.at(row["threshold"]), scores).prediction == labels).mean()
+        assert row["accuracy"] == (decide(rule.with_threshold(row["threshold"]), scores).prediction == labels).mean()
         assert row["speedup_steps"] == pytest.approx(20 / row["mean_decision_step"])
         assert len(row["points"]) == len(candidates(rule, 20))
         chosen = next(point for point in row["points"] if point["threshold"] == row["threshold"])

@@ -10,7 +10,7 @@ from aoi.evaluation.confusion import confusion_matrix
 
 
 @pytest.mark.parametrize("classes", [2, 7])
-def test_as_scikit_learn(classes: int) -> None:
+def test_equals_scikit_learn(classes: int) -> None:
     generator = np.random.default_rng(classes)
     labels, prediction = generator.integers(0, classes, (2, 500))
     found = confusion_matrix(labels, prediction, classes)

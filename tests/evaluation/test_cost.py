@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aoi.evaluation.cost import activation_sparsity, until
+from aoi.evaluation.cost import activation_sparsity, sum_until
 
 
 def test_sums_until_the_step_of_each_sample() -> None:
     generator = np.random.default_rng(0)
     events = generator.integers(0, 9, (50, 3, 12))
     step = generator.integers(1, 13, 50)
-    found = until(events, step)
+    found = sum_until(events, step)
     assert found.dtype == np.int64
     for sample in range(50):
         assert found[sample].tolist() == events[sample, :, : step[sample]].sum(axis=-1).tolist()
-    assert (until(events, np.full(50, 12)) == events.sum(axis=-1)).all()
+    assert (sum_until(events, np.full(50, 12)) == events.sum(axis=-1)).all()
 
 
 def test_sparsity_is_the_share_of_zeros() -> None:

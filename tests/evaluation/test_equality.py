@@ -1,4 +1,4 @@
-"""A difference is counted and located."""
+"""Differences are counted and located."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_only_what_both_recorded_is_compared() -> None:
     assert compare(traces(), other).compared == 3 * 32 * 6 + 3 * 5 * 6
 
 
-def test_shapes_and_layers_have_to_agree() -> None:
+def test_shapes_and_layers_must_agree() -> None:
     with pytest.raises(ValueError, match="1 layers"):
         compare(traces(), traces()[:1])
     other = traces()

@@ -8,7 +8,7 @@ import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from aoi.cutoff.rule import ConfidenceRule
-from aoi.evaluation.anytime import right_at
+from aoi.evaluation.anytime import correct_at
 from aoi.evaluation.reliability import reliability, reliability_at
 from tests.evaluation.streams import streams
 
@@ -30,12 +30,12 @@ def test_no_samples_have_no_error() -> None:
 
 @pytest.mark.parametrize("bins", [10, 15])
 @pytest.mark.parametrize("scale", [0.2, 1.0, 3.0])
-def test_at_each_step_as_torchmetrics(bins: int, scale: float) -> None:
+def test_equals_torchmetrics_at_each_step(bins: int, scale: float) -> None:
     scores, labels = streams()
     by_step = np.moveaxis(scores, -1, 1)
     # Off the grid of whole counts, so that no confidence lies on the edge of a bin, which torchmetrics counts upwards.
     by_step = by_step + np.random.default_rng(1).random(by_step.shape) * 0.01
-    right = right_at(np.moveaxis(by_step, 1, -1), labels)
+    right = correct_at(np.moveaxis(by_step, 1, -1), labels)
     found = reliability_at(ConfidenceRule(1.0, scale).confidence(by_step), right, bins)
     assert len(found) == scores.shape[-1]
     for t, diagram in enumerate(found):

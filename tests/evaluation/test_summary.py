@@ -1,4 +1,4 @@
-"""The summary agrees with the metrics one by one, and every interval holds its number."""
+"""The summary equals the single metrics, and every interval contains its number."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from aoi.cutoff.rule import ConfidenceRule, decide
-from aoi.evaluation.anytime import judge
+from aoi.evaluation.anytime import anytime_result
 from aoi.evaluation.bootstrap import Bootstrap, interval
-from aoi.evaluation.oracle import earliest, optimal_cutoff
+from aoi.evaluation.oracle import earliest_correct, optimal_cutoff
 from aoi.evaluation.reliability import reliability
-from aoi.evaluation.robustness import against_clean
+from aoi.evaluation.robustness import compare_with_clean
 from aoi.evaluation.summary import summarise
 from tests.evaluation.streams import streams
 
@@ -40,9 +40,9 @@ def test_numbers() -> None:
     scores, labels, spikes, operations = inputs()
     decisions = decide(RULE, scores)
     summary = summary_of(scores, labels, spikes, operations)
-    assert judge(scores, labels, decisions).summary().items() <= summary.items()
+    assert anytime_result(scores, labels, decisions).summary().items() <= summary.items()
     assert summary["oct_mean"] == optimal_cutoff(scores, labels).mean()
-    assert summary["average_earliest_step"] == earliest(scores, labels).mean()
+    assert summary["average_earliest_step"] == earliest_correct(scores, labels).mean()
     right = decisions.prediction == labels
     assert summary["ece"] == reliability(decisions.confidence, right).error
     assert len(summary["ece_at"]) == summary["steps"] == 20
@@ -97,12 +97,12 @@ def test_a_silent_network_costs_nothing_and_saves_nothing() -> None:
     assert summary["spikes"]["activation_sparsity"] == 1.0
 
 
-def test_movement_against_clean_recordings() -> None:
+def test_changes_from_clean_recordings() -> None:
     clean, labels = streams(400, drift=0.35)
     worse = clean.copy()
     worse[:, :, 5:] = worse[:, :, 4:5]  # nothing arrives any more after step 5
     before, after = (clean, decide(RULE, clean)), (worse, decide(RULE, worse))
-    level = against_clean(before, after, labels)
+    level = compare_with_clean(before, after, labels)
     assert level.accuracy == (after[1].prediction == labels).mean()
     assert level.full_accuracy == (clean[..., 4].argmax(axis=1) == labels).mean()
     assert level.mean_decision_step == after[1].step.mean()
@@ -110,6 +110,6 @@ def test_movement_against_clean_recordings() -> None:
     assert level.intervals["full_accuracy"][1] < 0 < level.intervals["mean_decision_step"][0]
     for name, (low, high) in level.intervals.items():
         assert low < level.change[name] < high
-    same = against_clean(before, before, labels)
+    same = compare_with_clean(before, before, labels)
     assert set(same.change.values()) == {0.0}
     assert set(same.intervals.values()) == {(0.0, 0.0)}

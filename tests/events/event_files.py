@@ -11,14 +11,14 @@ from aoi.events.recording import make_events
 
 
 def some_events(count: int, seed: int = 0, size: int = 34, duration: int = 300_000) -> np.ndarray:
-    """Random events in order of time."""
+    """Random events, ascending in time."""
     random = np.random.default_rng(seed)
     x, y = random.integers(0, size, (2, count))
     return make_events(x, y, np.sort(random.integers(0, duration, count)), random.integers(0, 2, count))
 
 
 def relaid(events: np.ndarray, fields: list[tuple[str, str]]) -> np.ndarray:
-    """The same events with their fields in another order and of other types."""
+    """The same events with fields in another order and of other types."""
     array = np.empty(len(events), dtype=fields)
     for name, _ in fields:
         array[name] = events[name]
@@ -26,7 +26,7 @@ def relaid(events: np.ndarray, fields: list[tuple[str, str]]) -> np.ndarray:
 
 
 def bin_bytes(events: np.ndarray) -> bytes:
-    """N-MNIST's five bytes an event, with no clock overflow."""
+    """N-MNIST's five bytes per event, with no clock overflow."""
     rows = np.empty((len(events), 5), dtype=np.uint8)
     rows[:, 0], rows[:, 1] = events["x"], events["y"]
     rows[:, 2] = events["p"].astype(int) << 7 | events["t"] >> 16
@@ -41,7 +41,7 @@ _STREAMS = (
 
 
 def aedat4_bytes(packets: list[np.ndarray], compression: int = 0, compress=lambda data: data) -> bytes:
-    """AEDAT4: flatbuffers put together by hand."""
+    """AEDAT4: flatbuffers assembled by hand."""
     text = _STREAMS.encode()
     header = struct.pack("<I4s5H6x", 24, b"IOHE", 10, 24, 4, 8, 16)
     header += struct.pack("<iiqI4xI", 16, compression, -1, 8, len(text)) + text + b"\0"
@@ -57,7 +57,7 @@ def aedat4_bytes(packets: list[np.ndarray], compression: int = 0, compress=lambd
 
 
 def write_folder(root: Path, recordings: dict[str, int], count: int = 50) -> Path:
-    """``{"Train/3": 5, …}`` → that many ``.bin`` recordings a folder, all different."""
+    """``{"Train/3": 5, …}`` → that many different ``.bin`` recordings per folder."""
     for seed, (folder, number) in enumerate(recordings.items()):
         (root / folder).mkdir(parents=True, exist_ok=True)
         for index in range(number):

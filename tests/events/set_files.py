@@ -83,7 +83,7 @@ WRITERS: dict[str, Callable[..., None]] = {
 
 
 def by_tonic(name: str, folder: Path, monkeypatch, **arguments: object) -> Sequence[tuple[np.ndarray, object]]:
-    """(events, label) of ``folder/name`` as tonic's own class reads them, its count of files left out."""
+    """(events, label) of ``folder/name`` as tonic's class reads them."""
     import tonic.datasets
 
     kind = getattr(tonic.datasets, name)

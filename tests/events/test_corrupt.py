@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aoi.errors import DataError
-from aoi.events.corrupt import HOT_HZ, Corruption, parse_corruptions
+from aoi.events.corrupt import HOT_HZ, Corruption, _seed, parse_corruptions
 from aoi.events.dataset import open_dataset
 from aoi.events.encode import encode
 from aoi.events.encoding import Encoding
@@ -48,6 +48,34 @@ def test_the_same_every_time_and_another_for_another_recording(kind: str) -> Non
     nothing = Corruption(kind, 0.0).apply(events, "a", SIZE)
     assert (nothing == events).all()
     assert len(Corruption(kind, STRENGTHS[kind]).apply(events[:0], "a", SIZE)) == 0
+
+
+@pytest.mark.parametrize("kind", ["drop", "noise", "jitter"])
+@pytest.mark.parametrize("polarities", [1, 2])
+def test_the_events_are_those_of_tonic(kind: str, polarities: int) -> None:
+    transforms = pytest.importorskip("tonic.transforms", reason="tonic is not installed")
+    events, size = recording(), (*SIZE[:2], polarities)
+    events["p"] &= polarities > 1
+    for strength in (STRENGTHS[kind] / 50, STRENGTHS[kind], 1.0):
+        corruption = Corruption(kind, strength)
+        ours = corruption.apply(events, "Test/3/00001", size)
+        before = np.random.get_state()  # noqa: NPY002
+        np.random.seed(_seed(0, kind, "Test/3/00001"))  # noqa: NPY002 - tonic draws from the global generator
+        try:
+            # As tonic wants them: times from 0, and a polarity that holds the numbers below 2 before it is a boolean.
+            given = events.astype([(name, "i1" if name == "p" else events.dtype[name]) for name in "xytp"])
+            start = 0 if kind == "noise" else events["t"].min()
+            given["t"] -= start
+            theirs = {
+                "drop": transforms.DropEvent(p=strength),
+                "noise": transforms.UniformNoise(size, round(strength * size[0] * size[1] * np.ptp(events["t"]) / 1e6)),
+                "jitter": transforms.TimeJitter(std=strength, clip_negative=True, sort_timestamps=True),
+            }[kind](given)
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
+        theirs["t"] += start
+        assert ours.tobytes() == theirs.astype(EVENT).tobytes()
+        assert fingerprint(ours) != fingerprint(events)
 
 
 def test_drop() -> None:

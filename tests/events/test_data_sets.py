@@ -37,7 +37,7 @@ def test_a_folder(tmp_path):
     assert (dataset.read(dataset.recordings[1]) == some_events(50, seed=1)).all()
 
 
-def test_names_are_in_alphabetic_order_unless_all_are_numbers(tmp_path):
+def test_classes_are_in_alphabetical_order_unless_all_are_numbers(tmp_path):
     write_folder(tmp_path, {"Test/b": 1, "Test/a": 1, "Test/10": 1, "Test/9": 1})
     assert open_dataset(str(tmp_path)).classes == ("10", "9", "a", "b")
 
@@ -72,10 +72,10 @@ def test_what_is_wrong_with_a_folder(tmp_path):
     write_folder(tmp_path, {"Train/a": 2})
     (tmp_path / "Train" / "b").mkdir()
     assert_refused(tmp_path, "class 'b' has no recordings")
-    strange = tmp_path / "Train" / "b" / "notes.txt"
-    strange.write_text("x")
-    assert_refused(tmp_path, str(strange), ".aedat4")
-    strange.unlink()
+    stray = tmp_path / "Train" / "b" / "notes.txt"
+    stray.write_text("x")
+    assert_refused(tmp_path, str(stray), ".aedat4")
+    stray.unlink()
     cut = tmp_path / "Train" / "b" / "1.bin"
     cut.write_bytes(b"1234567")
     assert_refused(tmp_path, str(cut), "truncated")
@@ -130,7 +130,7 @@ def test_importing_is_light():
 
 
 class Named:
-    """A data set of names only."""
+    """A data set with names only."""
 
     name = "named"
 
@@ -139,7 +139,7 @@ class Named:
         self.recordings += [RecordingRef(f"Test/a/{i:05d}", 0, "test") for i in range(test)]
 
 
-def test_shares_are_about_what_was_asked():
+def test_splits_have_about_the_requested_shares():
     splits = split_indices(Named(20_000, 7), SplitOptions(validation=0.1, calibration=0.3))
     sizes = {name: len(rows) for name, rows in splits.items()}
     assert sum(sizes.values()) == 20_007
@@ -179,5 +179,5 @@ def test_an_empty_split_says_what_to_do():
 
 
 def test_shares_that_leave_no_training_are_refused():
-    with pytest.raises(ValidationError, match="leaves no training"):
+    with pytest.raises(ValidationError, match="leaves nothing to train on"):
         SplitOptions(validation=0.5, calibration=0.5)

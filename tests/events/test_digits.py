@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aoi.events.digits import Digits, DigitsOptions, film
+from aoi.events.digits import Digits, DigitsOptions, camera_events
 from aoi.events.recording import EVENT
 
 QUIET = {"noise_hz": 0.0, "threshold_sigma": 0.0, "refractory_us": 0}
@@ -54,14 +54,14 @@ def pixels(value: float) -> np.ndarray:
 
 
 def test_crossings_are_timed_between_samples():
-    events = film(ramp(0.0, 1.0, 1.0, 0.4), pixels(0.3), pixels(0.2), 0)
+    events = camera_events(ramp(0.0, 1.0, 1.0, 0.4), pixels(0.3), pixels(0.2), 0)
     # Up in 1 ms: crosses 0.3, 0.6, 0.9. Down from 1 at 2 ms by 0.6 in 1 ms, from level 0.9: crosses 0.7 and 0.5.
     assert events["p"].tolist() == [True, True, True, False, False]
     assert np.abs(events["t"] - [300, 600, 900, 2500, 2833]).max() <= 1
 
 
-def test_a_blind_pixel_starts_again_from_what_it_then_sees():
-    events = film(ramp(0.0, 1.0), pixels(0.3), pixels(0.3), 100)
+def test_after_the_refractory_period_a_pixel_takes_a_new_reference():
+    events = camera_events(ramp(0.0, 1.0), pixels(0.3), pixels(0.3), 100)
     # 0.3 at 300 µs, blind until 400 where the light is 0.4: next at 0.7.
     assert np.abs(events["t"] - [300, 700]).max() <= 1
 
@@ -76,7 +76,7 @@ def test_without_noise_each_pixel_ends_within_a_threshold_of_its_light():
     assert np.abs(balance).max() <= 1
 
 
-def test_noise_has_its_rate():
+def test_noise_has_the_requested_rate():
     quiet, noisy = Digits(DigitsOptions(**QUIET)), Digits(DigitsOptions(**{**QUIET, "noise_hz": 20.0}))
     more = [len(noisy.read(ref)) - len(quiet.read(ref)) for ref in quiet.recordings[:20]]
     assert np.mean(more) == pytest.approx(20 * 256 * 0.3, rel=0.05)

@@ -1,4 +1,4 @@
-"""Every reader on sound files against another decoder, and on damaged ones."""
+"""Every reader on intact files against another decoder, and on damaged ones."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_aedat4(compression, tmp_path):
 
 
 def sound_files(folder: Path) -> list[Path]:
-    """One sound file a format."""
+    """One intact file per format."""
     (folder / "a.bin").write_bytes(bin_bytes(EVENTS))
     np.save(folder / "a.npy", EVENTS)
     np.savez(folder / "a.npz", EVENTS)

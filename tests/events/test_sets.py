@@ -1,4 +1,4 @@
-"""Data sets by name: each as tonic's own class reads it, event by event; where it lies, what is wrong with it."""
+"""Named data sets: each equals what tonic's class reads, event by event; where they are, and damaged ones."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ CALLS = {"NTIDIGITS18": ({"train": True, "single_digits": True}, {"train": False
 
 
 def known(events, name, fields):
-    """What a recording is told by: label and events, in tonic's names."""
+    """Label and events of a recording, with tonic's field names."""
     return name, tuple(events[field].astype(np.int64).tobytes() for field in fields)
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_as_tonic_reads_it(name, tmp_path, monkeypatch):
+def test_equals_tonic(name, tmp_path, monkeypatch):
     WRITERS[name](tmp_path / name)
     spec = SETS[name.lower()]
     dataset = open_dataset(str(tmp_path / name)) if name != "NMNIST" else spec.open(tmp_path / name)
-    calls = CALLS.get(name, spec.calls)
+    calls = CALLS.get(name, spec.download_calls)
     # A cochlea's spikes have one polarity: 1 in tonic, 0 here, where it is a number of a channel.
     fields = "xytp" if spec.sensor_size[2] == 2 else "xt"
     for part, arguments in zip(spec.expected, calls, strict=True):
@@ -49,7 +49,7 @@ def test_as_tonic_reads_it(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_it_fits_its_sensor_and_has_four_splits(name, tmp_path):
+def test_events_are_on_the_sensor_and_there_are_four_splits(name, tmp_path):
     WRITERS[name](tmp_path, each=16, classes=3)
     spec = SETS[name.lower()]
     dataset = spec.open(tmp_path)
@@ -62,7 +62,7 @@ def test_it_fits_its_sensor_and_has_four_splits(name, tmp_path):
     assert encode(dataset.read(dataset.recordings[0]), encoding).any()
 
 
-def test_without_a_test_part_a_share_by_name_is_one(tmp_path):
+def test_without_an_official_test_part_a_share_is_the_test_split(tmp_path):
     WRITERS["CIFAR10DVS"](tmp_path, each=40, classes=3)
     dataset = open_dataset(str(tmp_path))
     tests = split_indices(dataset, SplitOptions(test=0.3))["test"]
@@ -73,10 +73,10 @@ def test_without_a_test_part_a_share_by_name_is_one(tmp_path):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_one_that_is_not_there_says_where_to_put_what(name, tmp_path, monkeypatch):
+def test_a_missing_data_set_says_what_to_put_where(name, tmp_path, monkeypatch):
     monkeypatch.setenv("AOI_DATA_CACHE", str(tmp_path))
     spec = SETS[name.lower()]
-    with pytest.raises(DataError, match=r"0 of \d+ .*--download") as caught:
+    with pytest.raises(DataError, match=r"0 of \d+ .*download") as caught:
         open_dataset(name.upper())
     assert spec.layout in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
@@ -90,7 +90,7 @@ def test_one_that_is_not_there_says_where_to_put_what(name, tmp_path, monkeypatc
         open_dataset(name)
 
 
-def test_an_archive_in_the_archive_is_unpacked(tmp_path, monkeypatch):
+def test_a_nested_archive_is_unpacked(tmp_path, monkeypatch):
     import tonic.datasets
 
     def download(save_to):
@@ -124,7 +124,7 @@ def refused(folder, *says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_gestures_that_are_none(tmp_path):
+def test_damaged_gestures_are_refused(tmp_path):
     write_dvsgesture(tmp_path, each=1)
     folder = tmp_path / "ibmGestureTest" / "user01_fluorescent_led"
     file = folder / "3.npy"
@@ -154,7 +154,7 @@ def relinked(name: str, link) -> object:
     return change
 
 
-def test_hdf5_that_is_none(tmp_path):
+def test_damaged_hdf5_is_refused(tmp_path):
     path = tmp_path / "shd_train.h5"
     for change, says in (
         (relinked("labels", None), "no labels"),
@@ -180,7 +180,7 @@ def test_hdf5_that_is_none(tmp_path):
     refused(tmp_path, f"{path}, 5", "x = 700")
 
 
-def test_cochleas_without_what_they_name(tmp_path):
+def test_incomplete_cochlea_files_are_refused(tmp_path):
     path = tmp_path / "n-tidigits.hdf5"
     write_ntidigits18(tmp_path, each=2)
     edited(path, lambda file: file.pop("train_addresses/woman-a0-o"))

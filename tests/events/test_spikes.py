@@ -76,7 +76,7 @@ def test_other_classes(folder, tmp_path):
         data.with_classes(("1", "2"))
 
 
-def test_each_choice_and_each_change_has_its_own_entry(folder, tmp_path):
+def test_every_option_and_every_change_has_its_own_cache_entry(folder, tmp_path):
     cache = tmp_path / "cache"
     assert_encoded(load(folder, cache), folder)
     assert_encoded(load(folder, cache, indices=[1]), folder)
@@ -90,7 +90,7 @@ def test_each_choice_and_each_change_has_its_own_entry(folder, tmp_path):
     assert len(list((cache / "spikes").glob("*.npy"))) == 4
 
 
-def test_a_copy_under_another_name_is_known_by_its_fingerprint(folder, tmp_path):
+def test_a_copy_under_another_name_has_the_same_fingerprint(folder, tmp_path):
     shutil.copy(folder / "Train" / "0" / "00001.bin", folder / "Test" / "1" / "zzz.bin")
     events = open_dataset(str(folder)).read(open_dataset(str(folder)).recordings[2])
     (folder / "Train" / "2").mkdir()
@@ -134,7 +134,7 @@ def test_a_damaged_recording_leaves_nothing_half_written(folder, tmp_path):
     assert list((tmp_path / "cache" / "spikes").iterdir()) == []
 
 
-def test_damaged_recordings_are_left_out_when_asked(folder, tmp_path):
+def test_damaged_recordings_are_skipped_on_request(folder, tmp_path):
     cache = tmp_path / "cache"
     cut, empty = folder / "Train" / "1" / "00002.bin", folder / "Train" / "0" / "00001.bin"
     whole = cut.read_bytes()
@@ -161,7 +161,7 @@ def test_damaged_recordings_are_left_out_when_asked(folder, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_recording_that_can_be_read_again_is_no_longer_left_out(folder, tmp_path):
+def test_a_repaired_recording_is_no_longer_skipped(folder, tmp_path):
     locked = folder / "Train" / "1" / "00002.bin"
     locked.chmod(0)
     assert len(load(folder, tmp_path / "cache", skip_damaged=True)) == 8
@@ -174,7 +174,7 @@ def test_a_recording_beyond_the_encoding_is_named(folder, tmp_path):
         load(folder, tmp_path / "cache", encoding=ENCODING.model_copy(update={"sensor_size": (8, 34, 2)}))
 
 
-def test_a_cache_that_cannot_be_written(folder, tmp_path):
+def test_an_unwritable_cache_is_refused(folder, tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(DataError, match="AOI_CACHE_DIR"):
         load(folder, tmp_path / "cache")
@@ -188,7 +188,7 @@ def _load_in_process(folder, cache, start, encoded):
     assert_encoded(data, folder)
 
 
-def test_of_several_processes_at_once_one_encodes(folder, tmp_path):
+def test_one_of_several_processes_encodes_and_the_others_wait(folder, tmp_path):
     context = multiprocessing.get_context("fork")
     start, encoded = context.Barrier(3), context.SimpleQueue()
     cache = tmp_path / "cache"
@@ -217,7 +217,7 @@ def test_packing_loses_nothing(shape, seed):
     assert (data.batch([2, 0]) == spikes[[2, 0]]).all()
 
 
-def test_the_fingerprint_is_of_the_events_alone():
+def test_the_fingerprint_depends_on_the_events_only():
     events = some_events(20)
     wide = relaid(events, [("t", "i8"), ("p", "u1"), ("x", "u4"), ("y", "i8")])
     assert fingerprint(events) == fingerprint(wide)

@@ -1,4 +1,4 @@
-"""Frames: what comes out is what went in, and damage is seen."""
+"""Frames: unpacking restores what was packed, and damage is detected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aoi.errors import DataError
 from aoi.events.recording import EVENT, TIME_LIMIT, make_events
-from aoi.events.stream import MAX_EVENTS, BadFrame, Frame, frames_of, pack, read_frames, unpack
+from aoi.events.stream import MAX_EVENTS, BadFrame, Frame, pack, read_frames, split_frames, unpack
 
 recordings = st.lists(
     st.tuples(st.integers(0, 0x7FFF), st.integers(0, 0x7FFF), st.integers(-(2**30), 2**30 - 1), st.booleans()),
@@ -26,8 +26,8 @@ def some_frame(**changes: object) -> Frame:
 
 
 @given(events=recordings, sequence=st.integers(0, 2**32 - 1))
-def test_a_recording_comes_out_as_it_went_in(events: np.ndarray, sequence: int) -> None:
-    frames = list(frames_of(events, 3, sequence))
+def test_a_recording_survives_packing_and_unpacking(events: np.ndarray, sequence: int) -> None:
+    frames = list(split_frames(events, 3, sequence))
     back = [unpack(pack(frame)) for frame in frames]
     np.testing.assert_array_equal(
         np.concatenate([frame.events for frame in back]), events[np.argsort(events["t"], kind="stable")]
@@ -60,7 +60,7 @@ def test_an_empty_frame_may_end_a_recording() -> None:
         lambda data: data[:28] + (30).to_bytes(4, "little") + data[32:],  # the second event is older
     ],
 )
-def test_what_is_no_frame(damage) -> None:
+def test_invalid_frames_are_refused(damage) -> None:
     data = pack(some_frame())
     assert unpack(data).sequence == 5
     with pytest.raises(BadFrame):
@@ -68,7 +68,7 @@ def test_what_is_no_frame(damage) -> None:
 
 
 @given(data=st.binary(max_size=64) | st.binary(max_size=40).map(lambda tail: b"AOIE\x01" + tail))
-def test_any_bytes_are_a_frame_or_refused(data: bytes) -> None:
+def test_random_bytes_are_a_frame_or_refused(data: bytes) -> None:
     try:
         unpack(data)
     except BadFrame:
@@ -84,7 +84,7 @@ def test_any_bytes_are_a_frame_or_refused(data: bytes) -> None:
         np.zeros(70_000, EVENT),
     ],
 )
-def test_what_fits_no_frame(events: np.ndarray) -> None:
+def test_events_that_do_not_fit_a_frame_are_refused(events: np.ndarray) -> None:
     with pytest.raises(DataError):
         pack(some_frame(events=events))
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from aoi.errors import ConfigError
-from aoi.experiment.config import config_folder, dump_config, load_config, parse_config
+from aoi.experiment.config import config_folder, dump_config, load_config, parse_change, parse_config
 
 
 @pytest.mark.parametrize("path", sorted(config_folder().glob("*.yaml")), ids=lambda path: path.stem)
@@ -19,9 +19,8 @@ def test_shipped_configurations_load_and_round_trip(path: Path) -> None:
 
 
 def test_overrides_reach_nested_values() -> None:
-    config = load_config(
-        config_folder() / "digits.yaml", ["training.epochs=3", "network.layers.0.neurons=7", "data.source='a b'"]
-    )
+    texts = ["training.epochs=3", "network.layers.0.neurons=7", "data.source='a b'"]
+    config = load_config(config_folder() / "digits.yaml", map(parse_change, texts))
     assert config.training.epochs == 3
     assert config.network.layers[0].neurons == 7  # type: ignore[union-attr]
     assert config.data.source == "a b"
@@ -38,13 +37,13 @@ def test_overrides_reach_nested_values() -> None:
         ("training.epochs", "expected key.key=value"),
         ("name.first=x", "has no keys below it"),
         ("training.epochs=[", "is not a YAML value"),
-        ("data.splits.validation=0.9", "leaves no training"),
+        ("data.splits.validation=0.9", "leaves nothing to train on"),
         ("training.regulariser.target=[0.1, 0.2]", "training.regulariser.target: 2 targets for 1 hidden layers"),
     ],
 )
 def test_what_is_wrong_is_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        load_config(config_folder() / "digits.yaml", [override])
+        load_config(config_folder() / "digits.yaml", [parse_change(override)])
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 

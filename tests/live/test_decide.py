@@ -11,7 +11,7 @@ from aoi.engine import Engine
 from aoi.events.encode import encode
 from aoi.events.encoding import Encoding
 from aoi.events.recording import make_events
-from aoi.events.stream import frames_of
+from aoi.events.stream import split_frames
 from aoi.live.decide import Latencies, LiveEngine
 from aoi.live.receive import Arrival
 from aoi.live.windows import Windows
@@ -41,13 +41,13 @@ def recordings() -> list[np.ndarray]:
 
 @pytest.mark.parametrize("rule", [None, ConfidenceRule(0.32, 0.5), PatienceRule(4)])
 @pytest.mark.parametrize("readout", ["spikes", "voltage"])
-def test_as_over_whole_recordings(description, recordings, rule, readout) -> None:
+def test_decisions_equal_those_over_whole_recordings(description, recordings, rule, readout) -> None:
     engine = Engine(description)
     spikes = np.stack([encode(events, ENCODING) for events in recordings])
     wanted = decide(rule, engine.run(spikes, readout=readout).scores)
     assert rule is None or len(set(wanted.step.tolist())) > 2
     live = LiveEngine(engine, rule, readout, Windows(ENCODING))
-    frames = [frame for n, events in enumerate(recordings) for frame in frames_of(events, n + 1, most=13)]
+    frames = [frame for n, events in enumerate(recordings) for frame in split_frames(events, n + 1, max_events=13)]
     found = list(live.run(Arrival(frame, 0.0) for frame in frames))
     assert [each.step for each in found] == wanted.step.tolist()
     assert [each.prediction for each in found] == wanted.prediction.tolist()
@@ -58,7 +58,7 @@ def test_as_over_whole_recordings(description, recordings, rule, readout) -> Non
 
 
 def test_the_end_of_the_stream_and_silence_end_a_window(description, recordings) -> None:
-    frames = list(frames_of(recordings[0], 1, most=13))[:-1]  # without the end
+    frames = list(split_frames(recordings[0], 1, max_events=13))[:-1]  # without the end
     for arrivals in (
         [Arrival(frame, 0.0) for frame in frames],
         [*(Arrival(frame, 0.0) for frame in frames), Arrival(None, 0.0)],

@@ -1,4 +1,4 @@
-"""Datagrams: over a real socket."""
+"""Datagrams over a real socket."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sender() -> socket.socket:
         yield made
 
 
-def test_frames_arrive_in_order_and_nonsense_is_counted(sender: socket.socket) -> None:
+def test_frames_arrive_in_order_and_malformed_ones_are_counted(sender: socket.socket) -> None:
     with UdpReceiver("127.0.0.1", 0, buffer=1000, idle_s=0.2) as receiver:
         begin = time.perf_counter()
         for sequence in range(200):
@@ -59,7 +59,7 @@ def test_a_full_buffer_drops_and_counts(sender: socket.socket) -> None:
     assert receiver.received.most_waiting == 10
 
 
-def test_silence_is_told_once(sender: socket.socket) -> None:
+def test_silence_is_reported_once(sender: socket.socket) -> None:
     with UdpReceiver("127.0.0.1", 0, buffer=10, idle_s=0.05) as receiver:
         sender.sendto(some(0), ("127.0.0.1", receiver.port))
         end = time.monotonic() + 0.6
@@ -69,7 +69,7 @@ def test_silence_is_told_once(sender: socket.socket) -> None:
 
 def test_the_port_is_free_again() -> None:
     with UdpReceiver("127.0.0.1", 0, buffer=10, idle_s=1) as receiver:
-        with pytest.raises(DataError, match="cannot be listened on"):
+        with pytest.raises(DataError, match="cannot listen there"):
             UdpReceiver("127.0.0.1", receiver.port, buffer=10, idle_s=1)
         port = receiver.port
     UdpReceiver("127.0.0.1", port, buffer=10, idle_s=1).close()
@@ -78,7 +78,7 @@ def test_the_port_is_free_again() -> None:
 @pytest.mark.parametrize(
     "source", ["udp://", "udp://host", "udp://h:99999", "udp://h:x", "tcp://h:1", "udp://h:1/path"]
 )
-def test_addresses_that_are_none(source: str) -> None:
+def test_invalid_addresses_are_refused(source: str) -> None:
     with pytest.raises(DataError, match="expected udp:"):
         udp_address(source)
     assert udp_address("udp://[::1]:9000/") == ("::1", 9000)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aoi.events.encode import encode
 from aoi.events.encoding import Encoding
 from aoi.events.recording import EVENT, make_events
-from aoi.events.stream import Frame, frames_of
+from aoi.events.stream import Frame, split_frames
 from aoi.live.windows import Bin, Windows
 
 SENSOR = (7, 5, 2)
@@ -38,13 +38,13 @@ def stacked(bins: list[Bin]) -> np.ndarray:
 
 @settings(max_examples=300)
 @given(st.lists(recordings, min_size=1, max_size=3), encodings, st.integers(1, 20))
-def test_every_recording_is_one_window_encoded_as_ever(
+def test_every_recording_is_one_window_encoded_as_by_encode(
     streams: list[np.ndarray], encoding: Encoding, most: int
 ) -> None:
     windows = Windows(encoding)
     sequence = 0
     for number, events in enumerate(streams, 1):
-        frames = list(frames_of(events, number, sequence, most=most))
+        frames = list(split_frames(events, number, sequence, max_events=most))
         sequence += len(frames)
         bins = fed(windows, frames)
         assert [(each.window, each.recording, each.step) for each in bins] == [
@@ -65,7 +65,7 @@ def at(*times: int, **fields: object) -> np.ndarray:
     return make_events(*(np.full(n, fields.get(name, 0)) for name in "xy"), np.array(times), np.zeros(n))
 
 
-def test_a_bin_is_handed_over_as_soon_as_it_is_complete() -> None:
+def test_a_bin_is_yielded_as_soon_as_it_is_complete() -> None:
     windows = Windows(ENCODING)
     assert list(windows.feed(Frame(0, 1, at(0, 24), False))) == []
     assert [each.step for each in windows.feed(Frame(1, 1, at(25), False))] == [1]
@@ -73,8 +73,8 @@ def test_a_bin_is_handed_over_as_soon_as_it_is_complete() -> None:
     assert [each.step for each in windows.feed(Frame(3, 1, at(), True))] == [4]
 
 
-def test_a_camera_that_runs_on_and_on() -> None:
-    """A window begins with the first event after the one before."""
+def test_a_continuous_stream() -> None:
+    """A window starts with the first event after the previous one."""
     windows = Windows(ENCODING)
     bins = fed(windows, [Frame(n, 0, at(t), False) for n, t in enumerate((0, 50, 130, 229, 230, 500))])
     bins += list(windows.finish())
@@ -84,7 +84,7 @@ def test_a_camera_that_runs_on_and_on() -> None:
     assert windows.counts.beyond == 0
 
 
-def test_what_goes_wrong_is_counted() -> None:
+def test_dropped_events_and_frames_are_counted() -> None:
     windows = Windows(ENCODING)
     fed(windows, [Frame(0, 1, at(0, 60), False), Frame(3, 1, at(30, 70), False)])  # 30 is late, two frames are missing
     fed(windows, [Frame(4, 1, at(70, 71, x=7), False), Frame(5, 1, at(72, y=5), False)])

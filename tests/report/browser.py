@@ -1,4 +1,4 @@
-"""A real Chromium without a window, that asks the network for nothing."""
+"""A real headless Chromium without network access."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ needs_browser = pytest.mark.skipif(
 
 
 class Browser:
-    """What the tests do with a page."""
+    """Actions of the tests on a page."""
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver

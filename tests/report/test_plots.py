@@ -1,4 +1,4 @@
-"""The two pictures of a run are written whole and show their data."""
+"""The two plots of a run are complete and show their data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import image
 
 from aoi.cutoff.rule import ConfidenceRule, decide
-from aoi.evaluation.anytime import AnytimeResult, judge
+from aoi.evaluation.anytime import AnytimeResult, anytime_result
 from aoi.report.plots import plot_accuracy, plot_decisions
 
 
@@ -17,10 +17,10 @@ def result(threshold: float) -> AnytimeResult:
     labels = generator.integers(0, 4, 80)
     rates = np.where(np.arange(4) == labels[:, None], 0.6, 0.2)
     scores = (generator.random((80, 4, 20)) < rates[..., None]).cumsum(-1)
-    return judge(scores, labels, decide(ConfidenceRule(threshold, 1.0), scores))
+    return anytime_result(scores, labels, decide(ConfidenceRule(threshold, 1.0), scores))
 
 
-def test_pictures(tmp_path: Path) -> None:
+def test_plots_are_written(tmp_path: Path) -> None:
     for plot in (plot_accuracy, plot_decisions):
         early, late = tmp_path / "early.png", tmp_path / "late.png"
         plot(result(0.5), early)

@@ -1,4 +1,4 @@
-"""What the page promises of the cutoff."""
+"""What the page says about the guarantee of the cutoff."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_uncertified_cutoff() -> None:
 
 
 @pytest.mark.parametrize("risk", [10**400, float("inf"), "0.05", None])
-def test_evidence_that_is_no_number_certifies_nothing(risk: Any) -> None:
+def test_evidence_that_is_not_a_number_certifies_nothing(risk: Any) -> None:
     assert said(certified=True, max_drop=0.005, risk=risk) == "Its cutoff is an empirical choice, not certified."
 
 

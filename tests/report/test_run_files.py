@@ -1,4 +1,4 @@
-"""What a run folder tells, and nothing where it is damaged or of something else."""
+"""What is read from a run folder, and that damaged or unrelated files are ignored."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ def found(run: Path) -> LavaRun | None:
 def test_lava_made_the_same_decisions(tmp_path: Path) -> None:
     assert found(tmp_path) is None
     write_results(tmp_path)
-    assert found(tmp_path) == LavaRun(2, 12, None, same=True)
+    assert found(tmp_path) == LavaRun(2, 12, None, same_decisions=True)
     (tmp_path / "deploy/summary.json").write_text(json.dumps({"samples": 2, "steps_executed": 12, "wall_s": 1.25}))
-    assert found(tmp_path) == LavaRun(2, 12, 1.25, same=True)
+    assert found(tmp_path) == LavaRun(2, 12, 1.25, same_decisions=True)
 
 
 def test_times_of_the_demo(tmp_path: Path) -> None:
     write_results(tmp_path)
     summary = {"samples": 2, "steps_executed_cutoff": 12, "wall_s_cutoff": 1.5}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
-    assert found(tmp_path) == LavaRun(2, 12, 1.5, same=True)
+    assert found(tmp_path) == LavaRun(2, 12, 1.5, same_decisions=True)
 
 
 @pytest.mark.parametrize("change", [{"samples": 3}, {"steps_executed": 13}, {"wall_s": 0.9}, {"wall_s": "soon"}])
-def test_a_summary_of_other_results_is_not_believed(tmp_path: Path, change: dict[str, object]) -> None:
+def test_a_summary_of_other_results_is_ignored(tmp_path: Path, change: dict[str, object]) -> None:
     write_results(tmp_path)
     summary = {"samples": 2, "steps_executed": 12, "wall_s": 1.25} | change
     (tmp_path / "deploy/summary.json").write_text(json.dumps(summary))
-    assert found(tmp_path) == LavaRun(2, 12, None, same=True)
+    assert found(tmp_path) == LavaRun(2, 12, None, same_decisions=True)
 
 
 def test_other_decisions_are_noticed(tmp_path: Path) -> None:
     write_results(tmp_path, steps=(3, 6))
     result = found(tmp_path)
     assert result is not None
-    assert not result.same
+    assert not result.same_decisions
 
 
 @pytest.mark.parametrize("content", ["{", "[]\n", '{"id": "x"}\n', "\xff\xfe"])

@@ -1,4 +1,4 @@
-"""The slider's positions decide as the rules do, bit by bit, and can be written down."""
+"""The slider's positions decide bit-identically to the rules and have exact texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from aoi.cutoff.rule import RULES, ConfidenceRule, Rule, decide, parse_rule, statistics
 from aoi.netx.metadata import CutoffPolicy
 from aoi.report.explorer import rules_for
-from aoi.report.thresholds import MOST, reached, thresholds
+from aoi.report.thresholds import MAX_POSITIONS, reached, thresholds
 
 STEPS = 20
 POLICY = CutoffPolicy(rule="confidence", threshold=0.9873456789012345, scale=0.7)
@@ -21,7 +21,7 @@ def scores(samples: int = 60, classes: int = 4, steps: int = STEPS) -> np.ndarra
     return (generator.random((samples, classes, steps)) < rates[..., None]).cumsum(-1)
 
 
-def test_rules_that_the_file_has_the_numbers_for() -> None:
+def test_rules_that_the_file_is_calibrated_for() -> None:
     assert {rule.name for rule in rules_for(None, STEPS)} == {"gap", "patience", "fixed"}
     offered = rules_for(POLICY, STEPS)
     assert offered[0] == ConfidenceRule(POLICY.threshold, POLICY.scale)
@@ -35,12 +35,12 @@ def test_every_position_decides_as_the_rule_given_by_its_text(rule: Rule) -> Non
     statistic = statistics(rule, z)
     texts = thresholds(rule, statistic)
     counts = reached(statistic, texts)
-    assert 5 < len(texts) <= MOST
+    assert 5 < len(texts) <= MAX_POSITIONS
     assert [float(text) for text in texts] == sorted({float(text) for text in texts})
     for position, text in enumerate(texts):
         named = parse_rule(f"{rule.name}:{text}", POLICY)
         assert named.threshold == float(text)
-        assert named.fault() is None
+        assert named.validation_error() is None
         stops = counts > position
         stops[:, -1] = True
         np.testing.assert_array_equal(stops.argmax(axis=1) + 1, decide(named, z).step)
@@ -61,7 +61,7 @@ def test_values_on_a_threshold_reach_it_and_those_one_bit_below_do_not() -> None
 def test_many_steps_still_fit(name: str) -> None:
     rule = RULES[name](1234.0)
     texts = thresholds(rule, np.tile(np.arange(1.0, 2001.0), (2, 1)))
-    assert len(texts) <= MOST
+    assert len(texts) <= MAX_POSITIONS
     assert "1234" in texts
     assert texts[-1] == "2000"
 
@@ -77,5 +77,5 @@ def test_gaps_of_a_voltage_readout() -> None:
     rule = RULES["gap"](1.0)
     statistic = np.random.default_rng(0).integers(0, 1 << 22, (50, 30)).astype(np.float64)
     texts = thresholds(rule, statistic)
-    assert 100 < len(texts) <= MOST
+    assert 100 < len(texts) <= MAX_POSITIONS
     assert float(texts[-1]) > statistic[:, :-1].max()

@@ -1,14 +1,14 @@
-"""What goes wrong, in the words of the person who has to put it right.
+"""The errors that aoi raises. Catch :class:`AoiError` for all of them.
 
-Every message names the object, the value, the limit and the way out. The command line prints it as one line and
-leaves with ``exit_code``; library users catch :class:`AoiError`.
+Every message names the object, the value, the limit and the remedy, in one line. The command line prints it and exits
+with ``exit_code``.
 """
 
 from __future__ import annotations
 
 
 class AoiError(Exception):
-    """Bad input. The command line leaves with exit code 2."""
+    """Bad input: exit code 2."""
 
     exit_code = 2
 
@@ -18,24 +18,28 @@ class ConfigError(AoiError):
 
 
 class DataError(AoiError):
-    """Recordings are missing, damaged or do not fit the network."""
+    """Recordings or arguments are missing, damaged, out of range or do not fit the network."""
 
 
 class WriteError(DataError):
-    """A file cannot be written: a folder that is read-only, a disk that is full, a name that something else has."""
+    """A file cannot be written: read-only folder, full disk, or something else has that name."""
 
 
 class NetXError(AoiError):
-    """A network file is damaged, or holds what NetX or the chip cannot execute."""
+    """A network file is damaged, or describes what NetX or the chip cannot execute."""
+
+
+class MissingDependency(AoiError):
+    """A package that the core does without is not installed; the message says what installs it."""
 
 
 class CheckFailed(AoiError):
-    """A check ran and found a difference: exit code 1."""
+    """A check ran and failed: exit code 1."""
 
     exit_code = 1
 
 
 class DeployError(AoiError):
-    """A deployment broke off while it ran: exit code 1."""
+    """A deployment failed while it ran: exit code 1."""
 
     exit_code = 1

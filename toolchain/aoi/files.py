@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, never half of each."""
+"""Atomic writes and locks: a reader sees the old file or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from typing import IO
 
 from aoi.errors import WriteError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary name in the same folder; it becomes ``path`` when the block ends well, otherwise vanishes.
+    """Yields a temporary file in the same folder; it replaces ``path`` if the block succeeds and is removed otherwise.
 
-    Raises WriteError where the place refuses, or ``path`` is there and no regular file.
+    Creates missing folders. Raises WriteError if the file cannot be written, or if ``path`` exists and is not a regular
+    file. Other errors of the block pass unchanged.
     """
-    with _refusing(path):
+    with _as_write_error(path):
         if path.exists() and not path.is_file():
-            raise WriteError(f"{path}: is there and no regular file, so it is not replaced; name another")
+            raise WriteError(f"{path}: exists and is not a regular file; choose another name")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
@@ -33,10 +34,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         try:
             yield temporary
         except OSError as error:
-            if error.errno in _FULL:  # other errors of the block are its own
-                raise _refusal(path, error) from error
+            if error.errno in _DISK_ERRORS:  # the disk is at fault, not the block
+                raise _write_error(path, error) from error
             raise
-        with _refusing(path):
+        with _as_write_error(path):
             umask = os.umask(0)
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
@@ -53,19 +54,20 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces ``path`` by ``content`` in one step. Raises WriteError."""
     with atomic_file(path) as file:
         file.write(content)
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One process at a time inside the block, the others wait; ``path`` is a file of its own that vanishes at the end.
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Lets one process at a time into the block; the others wait. ``path`` is the lock file, removed at the end.
 
-    The system lets go of it however a process ends. Where the disk knows no locks, nobody waits. Raises WriteError.
+    The system releases the lock however a process ends. On file systems without locks nobody waits. Raises WriteError.
     """
-    with _refusing(path):
+    with _as_write_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = _locked(path)
+        file = _open_locked(path)
     try:
         yield
     finally:
@@ -73,7 +75,7 @@ def alone(path: Path) -> Iterator[None]:
         file.close()
 
 
-def _locked(path: Path) -> IO[bytes]:
+def _open_locked(path: Path) -> IO[bytes]:
     while True:
         file = path.open("ab")
         with suppress(OSError):
@@ -81,17 +83,17 @@ def _locked(path: Path) -> IO[bytes]:
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
-        file.close()  # whoever had it has removed it
+        file.close()  # the previous holder has removed this lock file: lock the new one
 
 
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def _as_write_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise _write_error(path, error) from error
 
 
-def _refusal(path: Path, error: OSError) -> WriteError:
+def _write_error(path: Path, error: OSError) -> WriteError:
     reason = error.strerror or str(error)
-    return WriteError(f"{path}: cannot be written ({reason}); name a place in a folder that can, with room on its disk")
+    return WriteError(f"{path}: cannot be written ({reason}); choose a writable folder on a disk with free space")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from aoi.compat import require
 from aoi.errors import AoiError
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "timeout", "node failed", "unknown"]
@@ -92,10 +93,10 @@ def refuses(partition: str | None, minutes: int) -> str | None:
     if partition is None:
         return None
     if partition not in known:
-        return f"--partition {partition}: this cluster has {', '.join(known) or 'none'}"
+        return f"partition {partition}: this cluster has {', '.join(known) or 'none'}"
     most = _minutes(known[partition])
     if most is not None and minutes > most:
-        return f"{minutes} minutes: partition {partition} ends jobs after {most:g}; ask for less, the job then goes on"
+        return f"{minutes} minutes: partition {partition} ends jobs after {most:g}; ask for less: the job is then requeued and resumes"
     return None
 
 
@@ -117,11 +118,10 @@ def submit(call: Any, arguments: Sequence[tuple[Any, ...]], folder: Path, name: 
 
     Logs and submitit's files lie in ``folder``. Returns the job ids, ``ID_INDEX`` for arrays. Raises ClusterError.
     """
-    import submitit
-
     reason = missing() or refuses(wants.partition, wants.minutes)
     if reason:
         raise ClusterError(reason)
+    submitit = require("submitit", "cluster")
     executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=wants.requeues)
     extra = {"comment": wants.comment} if wants.comment else {}
     executor.update_parameters(

@@ -29,11 +29,12 @@ from typing import IO, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from aoi.choices import Model, OnNode, Readout
 from aoi.cutoff.rule import make_rule
 from aoi.errors import DataError, DeployError
 from aoi.events.spikes import SpikeData
 from aoi.files import atomic_file, write_atomically
-from aoi.netx.metadata import CutoffPolicy, Readout
+from aoi.netx.metadata import CutoffPolicy
 from aoi_deploy.targets import Outcome, Work
 
 _NOTE_BYTES = 2048  # reserved when the job is made, so that a worker can say that the disk is full
@@ -51,8 +52,8 @@ class JobPlan(BaseModel):
     split: str
     readout: Readout
     policy: CutoffPolicy | None = Field(description="the stopping rule; null runs all steps")
-    model: Literal["fused", "stock"]
-    on_node: Literal["sim", "loihi"]
+    model: Model
+    on_node: OnNode
     board: str | None = None
     partition: str | None = None
     minutes: int = Field(2, ge=1)
@@ -141,7 +142,7 @@ class JobFolder:
         plan = self.plan
         policy = plan.policy
         rule = make_rule(policy.rule, policy.threshold, policy.scale, policy.params) if policy else None
-        return Work(read_network(self.network), self.spikes(), plan.readout, rule, plan.model, plan.split)
+        return Work(read_network(self.network), self.spikes(), rule, plan.model, plan.split)
 
     # -- results --------------------------------------------------------------------------------------------------
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 
+from aoi.command import aoi_command
 from aoi.errors import DataError, DeployError
 from aoi_deploy.cluster import slurm
 from aoi_deploy.cluster.command_job import CommandJob
@@ -27,7 +27,7 @@ def submit(folder: JobFolder) -> int:
     chunks = [each.chunk for each in status(folder).chunks if each.state != "done" and not each.active]
     if not chunks:
         return 0
-    command = (sys.executable, "-m", "aoi_deploy.jobs.worker", str(folder.path.resolve()))
+    command = (*aoi_command(), "jobs", "work", str(folder.path.resolve()))
     ids = slurm.submit(
         CommandJob(), [(*command, str(chunk)) for chunk in chunks], folder.slurm, f"aoi-{plan.id}", _resources(plan)
     )
@@ -91,7 +91,7 @@ def logs(folder: JobFolder, chunk: int | None = None) -> dict[str, str]:
         return remote.logs(folder, chunk)
     jobs = folder.submitted()
     if chunk is not None and chunk not in range(len(folder.plan.chunks)):
-        raise DataError(f"--chunk {chunk}: job {folder.plan.id} has chunks 0 to {len(folder.plan.chunks) - 1}")
+        raise DataError(f"chunk {chunk}: job {folder.plan.id} has chunks 0 to {len(folder.plan.chunks) - 1}")
     wanted = {job for number, ids in jobs.items() if chunk in (None, number) for job in ids}
     return {
         file.name: file.read_text(errors="replace")
@@ -120,7 +120,7 @@ def follow(folder: JobFolder) -> Iterator[Outcome]:
         if len(seen) == now.samples:
             return
         if now.stopped and not any(each.active for each in now.chunks) and not _away(folder):
-            raise DeployError(f"{now}; 'aoi jobs continue {now.id}' goes on with the rest")
+            raise DeployError(f"{now}; 'aoi jobs continue {now.id}' resumes the rest")
         time.sleep(_POLL_S)
 
 

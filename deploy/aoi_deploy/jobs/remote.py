@@ -95,12 +95,12 @@ class Remote(BaseModel):
                 [*ssh, *options, self.login, command], input=content, capture_output=True, timeout=_CALL_S
             )
         except FileNotFoundError:
-            raise ClusterError(f"--login {self.login}: {ssh[0]} is not installed here") from None
+            raise ClusterError(f"login host {self.login}: {ssh[0]} is not installed here") from None
         except subprocess.TimeoutExpired:
-            raise ClusterError(f"--login {self.login}: no answer within {_CALL_S:g} s") from None
+            raise ClusterError(f"login host {self.login}: no answer within {_CALL_S:g} s") from None
         if done.returncode:
             said = " ".join(done.stderr.decode(errors="replace").split())[-300:]
-            raise ClusterError(f"--login {self.login}: {said or f'ssh ended with {done.returncode}'}")
+            raise ClusterError(f"login host {self.login}: {said or f'ssh ended with {done.returncode}'}")
         return done.stdout
 
 
@@ -120,4 +120,4 @@ def remote(login: str, job: str, aoi: str) -> Remote:
     try:
         return Remote(login=login, path=str(Path(".aoi-jobs") / job), aoi=aoi)
     except ValidationError:
-        raise DataError(f"--login {login}: is no name of a host; give HOST or USER@HOST") from None
+        raise DataError(f"login host {login}: is not a name of a host; give HOST or USER@HOST") from None

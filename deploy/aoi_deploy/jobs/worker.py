@@ -1,13 +1,11 @@
-"""``python -m aoi_deploy.jobs.worker JOB CHUNK``: decides what is left of a chunk, on the node that runs this.
+"""Decides what is left of a chunk, on the node that runs this: ``aoi jobs work JOB CHUNK``.
 
-Stopped at any moment, whatever stops it, it loses the sample in flight; started again, it goes on behind the last one.
+Stopped at any moment, whatever stops it, it loses the sample in flight; started again, it resumes behind the last one.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
-from pathlib import Path
 
 from aoi.cutoff.rule import Rule
 from aoi.errors import AoiError
@@ -36,7 +34,9 @@ def run_chunk(folder: JobFolder, chunk: int) -> None:
                 work = folder.work()
                 rule: Rule | None = work.rule
                 # Processes are forked while the session is built: no other thread may run then.
-                with open_session(plan.on_node, work, board=plan.board) as session:
+                with open_session(
+                    plan.on_node, work.network, steps=work.steps, model=work.model, board=plan.board
+                ) as session:
                     beat.start()
                     session.rule = rule
                     for result in session.run(work.sample(index) for index in todo):
@@ -50,17 +50,3 @@ def run_chunk(folder: JobFolder, chunk: int) -> None:
         if beat.is_alive():
             beat.join()
         folder.note(chunk, "done")
-
-
-def main() -> int:
-    folder, chunk = JobFolder(Path(sys.argv[1])), int(sys.argv[2])
-    try:
-        run_chunk(folder, chunk)
-    except AoiError as error:
-        print(f"aoi: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -58,7 +58,7 @@ class _SendPort(CspSendPort):
 
 class _RecvPort(CspRecvPort):
     observer: Callable[[], Any] | None = None  # set while Lava's selector waits for this port
-    awake_s: ClassVar[float] = 0.0  # that this OS process looks again and again before it sleeps
+    spin_s: ClassVar[float] = 0.0  # that this OS process looks again and again before it sleeps
 
     def __init__(self, name: str, data: np.ndarray, free: Any, filled: Any) -> None:
         self._name, self._array, self._free, self._filled = name, data, free, filled
@@ -70,8 +70,8 @@ class _RecvPort(CspRecvPort):
         pass
 
     def _wait(self, block: bool) -> bool:
-        if block and self.awake_s and not self._here:
-            deadline = time.perf_counter() + self.awake_s
+        if block and self.spin_s and not self._here:
+            deadline = time.perf_counter() + self.spin_s
             while not self._here and time.perf_counter() < deadline:
                 self._here = self._filled.acquire(False)
         self._here = self._here or self._filled.acquire(block)
@@ -96,12 +96,12 @@ class _RecvPort(CspRecvPort):
         pass
 
 
-def wait_awake(seconds: float) -> None:
+def set_spin_time(seconds: float) -> None:
     """Lets this OS process wait for messages awake for so long, each time: to be woken takes longer than most waits.
 
     For a process that has a core of its own; any other would keep the sender from it.
     """
-    _RecvPort.awake_s = seconds
+    _RecvPort.spin_s = seconds
 
 
 class DirectChannel(PyPyChannel):

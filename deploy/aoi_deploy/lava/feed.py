@@ -57,7 +57,7 @@ class SampleFeed:
         self._frames[sequence % SLOTS, step] = frame
         self._filled.release()
 
-    def give_up(self, step: int) -> None:
+    def release_remaining(self, step: int) -> None:
         """The sample is decided, its steps from ``step`` on do not come: what is sent for them is cleared away."""
         for _ in range(step, self.parts):
             self._filled.release()
@@ -69,7 +69,7 @@ class SampleFeed:
             self._started[sequence % SLOTS] = time.monotonic()
         return self._frames[sequence % SLOTS]
 
-    def pass_over(self, part: int) -> None:
+    def skip_remaining(self, part: int) -> None:
         """Takes the parts from ``part`` on, which were given up."""
         for _ in range(part, self.parts):
             self._filled.acquire()

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from aoi.cutoff.rule import Rule
-from aoi.live.decide import Live, Verdict
+from aoi.live.decide import Live, StepDecision
 from aoi.live.windows import Bin, Windows
-from aoi.netx.metadata import Readout
 from aoi.netx.read import NetworkFile
 from aoi_deploy.lava.session import LavaSession, SampleResult
 
@@ -45,7 +44,7 @@ class _StepSession(LavaSession):
             while self._judged < due:
                 self._judged += 1
                 if message := self._message(f"output step {self._judged}"):
-                    self._feed.give_up(self._fed)
+                    self._feed.release_remaining(self._fed)
                     self._sent += 1
                     self._received += 1
                     self._fed = self._judged = 0
@@ -68,9 +67,7 @@ class LiveLava(Live):
     Use it as a context manager, or call :meth:`close`.
     """
 
-    def __init__(
-        self, file: NetworkFile, rule: Rule | None, readout: Readout, windows: Windows, **options: Any
-    ) -> None:
+    def __init__(self, network: NetworkFile, rule: Rule | None, windows: Windows, **options: Any) -> None:
         """Compiles the network and starts its processes. ``options`` as of
         :class:`~aoi_deploy.lava.session.LavaSession`, such as ``model`` and ``timeout_s``.
 
@@ -79,14 +76,14 @@ class LiveLava(Live):
             DeployError: a process failed while it was built.
         """
         super().__init__(windows)
-        self.session = _StepSession.of(file, steps=windows.encoding.bins, readout=readout, rule=rule, **options)
+        self.session = _StepSession(network, steps=windows.encoding.bins, rule=rule, **options)
 
-    def _step(self, each: Bin) -> Verdict | None:
+    def _step(self, each: Bin) -> StepDecision | None:
         result = self.session.feed(each.spikes.reshape(-1))
         if result is None:
             return None
         self.steps_executed += result.steps_executed
-        return Verdict(result.prediction, result.confidence, result.decision_step)
+        return StepDecision(result.prediction, result.confidence, result.decision_step)
 
     def close(self) -> None:
         """Ends the processes and frees their memory; may be called again."""

@@ -122,7 +122,7 @@ class Actors(MultiProcessing):
         """Name → process id."""
         return {member.name: member.process.pid for member in self._members}
 
-    def give_core(self, name: str) -> None:
+    def pin_to_core(self, name: str) -> None:
         """Lets the actor ``name`` have a core, the others share the rest.
 
         Where two actors are always at work, the scheduler moves them about with every message otherwise. Which core

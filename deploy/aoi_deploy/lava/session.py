@@ -15,19 +15,19 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from aoi.choices import Model, Readout
 from aoi.cutoff.rule import Rule
 from aoi.errors import DataError, DeployError
 from aoi.netx import NetworkFile
 from aoi_deploy.lava.api import ProcessServer, RunSteps, VarServer
 from aoi_deploy.lava.feed import RESULT, SLOTS, MonitorSettings, SampleFeed
 from aoi_deploy.lava.models import SampleRunConfig
-from aoi_deploy.lava.networks import LavaNetwork, Model, fused_network, stock_network
+from aoi_deploy.lava.networks import LavaNetwork, fused_network, stock_network
 from aoi_deploy.lava.processes.monitor import CutoffMonitor
 from aoi_deploy.lava.processes.source import EventSource
 from aoi_deploy.lava.runtime import SampleRuntime
@@ -35,7 +35,6 @@ from aoi_deploy.lava.runtime import SampleRuntime
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Source = tuple[Path, Literal["spikes", "voltage"], int, "tuple[int, ...] | None", bool]
 _STEPS_FOR_EVER = 2**31 - 1  # 24 days at a step a millisecond
 
 
@@ -53,7 +52,7 @@ class SampleResult:
 
 
 class LavaSession:
-    """A network file compiled into Lava processes: ``EventSource`` → network → ``CutoffMonitor``.
+    """A network file compiled into Lava processes: event source → network → cutoff monitor.
 
     The network is built once; samples of any number of runs then follow one another without a pause, each starting on
     the Lava step after the decision about the one before, in a network whose state is cleared. Use it as a context
@@ -66,49 +65,45 @@ class LavaSession:
 
     def __init__(
         self,
-        path: str | Path,
+        network: NetworkFile,
         *,
-        steps: int,
-        readout: Literal["spikes", "voltage"] = "spikes",
+        steps: int | None = None,
+        readout: Readout | None = None,
         rule: Rule | None = None,
-        skip_layers: int = 0,
-        input_shape: tuple[int, ...] | None = None,
-        input_block: bool = False,
-        model: Model = "stock",
+        model: Model = "fused",
         timeout_s: float = 120.0,
         record: bool = False,
     ) -> None:
         """Compiles the network and starts its processes.
 
         Args:
-            path: NetX file.
-            steps: T, timesteps of each sample.
-            readout: output spike counts (of a sigma-delta network: the sum of its output's messages, or what a sigma
-                output sends), or the voltage of an output layer that never fires.
-            rule: stopping rule; ``None`` runs all T steps. Assign :attr:`rule` to change it for the next run.
-            skip_layers: blocks of the file to leave out at the beginning, 1 for a file that begins with a block that
-                turns values into spikes.
-            input_shape: (C, H, W) of the spikes, where the file does not say it.
-            input_block: feed values to a CUBA input block at the file's beginning: each step's are its biases. The
-                encoder of a sigma-delta network takes values without being told.
+            network: a network file that was read.
+            steps: T, timesteps of each sample; None: those of the file's encoding.
+            readout: "spikes", output spike counts (of a sigma-delta network: the sum of its output's messages, or what
+                a sigma output sends), or "voltage", that of an output layer that never fires. None: the file's own.
+            rule: stopping rule; None runs all T steps. Assign :attr:`rule` to change it for the next run.
             model: "fused" runs the whole network in one process, "stock" in lava-dl's graph of processes: the same
                 spikes in the same Lava steps.
             timeout_s: longest time without a result, after which the session gives up.
-            record: keep states and spikes of every block for :meth:`recorded`.
+            record: keep states and spikes of every layer for :meth:`recorded`; only with model="stock".
 
         Raises:
             NetXError: Lava cannot run the file, or not with this readout.
-            DeployError: a process failed while it was built.
+            DeployError: T is not known, or a process failed while it was built.
         """
         self._runtime: SampleRuntime | None = None
         self._pipes: list[Any] = []
         self._previous_handler: Any = None
+        if steps is None:
+            steps = network.metadata.encoding.bins if network.metadata and network.metadata.encoding else 0
+            if not steps:
+                raise DeployError(f"{network.path}: names no number of timesteps; give steps")
         if steps < 1:
             raise DeployError(f"steps = {steps}: a sample needs at least one timestep")
         begin = time.perf_counter()
-        self.path = Path(path)
+        self.path = network.path
         self.steps = steps
-        self.readout = readout
+        self.readout: Readout = readout or network.readout
         self.rule = rule
         self.timeout_s = timeout_s
         self.run_s = 0.0  # wall time spent waiting for results, all runs together
@@ -117,21 +112,18 @@ class LavaSession:
         self._busy = False
         self._handle_sigterm()
         try:
-            self._build(skip_layers, input_shape, input_block, record, model)
+            self._build(network, model, record)
         except BaseException:
             self.close()
             raise
         self.build_s = time.perf_counter() - begin
 
-    def _build(
-        self, skip_layers: int, input_shape: tuple[int, ...] | None, input_block: bool, record: bool, model: Model
-    ) -> None:
-        with _good_neighbour():
-            how = (self.path, self.readout, skip_layers, input_shape, input_block)
-            network = self._network(how, record, model)
+    def _build(self, file: NetworkFile, model: Model, record: bool) -> None:
+        with restore_interpreter_state():
+            network = self._network(file, model, record)
             self.network = network
-            self.latency = network.latency
-            slot = self._slot(network)
+            self.latency = file.description.latency
+            slot = self._slot_length()
             shape = network.process.inp.shape
             dtype = np.uint8 if network.limits == (0, 1) else np.int32
             self._feed = SampleFeed(self.steps, shape, dtype, stepwise=self._stepwise)
@@ -139,7 +131,14 @@ class LavaSession:
             self._results, results = multiprocessing.Pipe(duplex=False)
             self._pipes = [rules, self._rules, self._results, results]
             settings = MonitorSettings(
-                self.steps, self.latency, network.sums, network.groups, rules, results, slot, self._stepwise
+                steps=self.steps,
+                latency=self.latency,
+                accumulated=network.sends_sums,
+                groups=file.description.outputs,
+                rules=rules,
+                results=results,
+                slot=slot,
+                stepwise=self._stepwise,
             )
             source = EventSource(shape=shape, feed=self._feed, slot=slot)
             monitor = CutoffMonitor(shape=network.process.out.shape, settings=settings)
@@ -149,19 +148,19 @@ class LavaSession:
             self._runtime = SampleRuntime(executable)
             self._runtime.initialize()
             if model == "fused":
-                self._runtime.actors.give_core(network.process.name)
+                self._runtime.actors.pin_to_core(network.process.name)
             self._runtime.start(RunSteps(num_steps=_STEPS_FOR_EVER, blocking=False))
 
     # What a session on other hardware does otherwise.
 
-    def _network(self, how: Source, record: bool, model: Model) -> LavaNetwork:
-        if model != "fused":
-            return stock_network(*how, record_steps=self.steps if record else None)
+    def _network(self, file: NetworkFile, model: Model, record: bool) -> LavaNetwork:
+        if model == "stock":
+            return stock_network(file, self.readout, record_steps=self.steps if record else None)
         if record:
             raise DeployError(f"{self.path}: only model='stock' keeps states of layers; it has one process each")
-        return fused_network(*how)
+        return fused_network(file, self.readout)
 
-    def _slot(self, network: LavaNetwork) -> int | None:
+    def _slot_length(self) -> int | None:
         """Steps that every sample takes; None where it ends with its decision."""
         return None
 
@@ -171,12 +170,6 @@ class LavaSession:
 
     def _run_config(self, model: Model) -> Any:
         return SampleRunConfig(model)
-
-    @classmethod
-    def of(cls, file: NetworkFile, **options: Any) -> Self:
-        """Session of a network file that was read; ``options`` as of the class."""
-        shape, values = file.description.input_shape, file.description.takes_values
-        return cls(file.path, skip_layers=file.skip_layers, input_shape=shape, input_block=values, **options)
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -286,7 +279,7 @@ class LavaSession:
         rows = enumerate(self.network.records, int(self.latency == len(self.network.records)))
         return [record[slot, n : n + self.steps] for n, record in rows]
 
-    # -- the way out --------------------------------------------------------------------------------------------
+    # -- closing --------------------------------------------------------------------------------------------
 
     @property
     def pids(self) -> dict[str, int]:
@@ -336,8 +329,8 @@ def _exit_on_signal(number: int, frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def _good_neighbour() -> Iterator[None]:
-    """Undoes what building a network leaves behind in this interpreter.
+def restore_interpreter_state() -> Iterator[None]:
+    """Undoes what building a Lava network leaves behind in this interpreter.
 
     Lava registers each process and variable for ever (megabytes a network), adds a log handler a process, and lava-dl
     prints its warnings to stdout.

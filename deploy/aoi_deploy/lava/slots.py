@@ -11,42 +11,42 @@ from __future__ import annotations
 
 from typing import Any
 
+from aoi.choices import Model
 from aoi.errors import DeployError, NetXError
-from aoi.netx import read_network
+from aoi.netx import NetworkFile
 from aoi_deploy.lava.api import Loihi2SimCfg
-from aoi_deploy.lava.networks import LavaNetwork, Model, stock_network
-from aoi_deploy.lava.session import LavaSession, Source
+from aoi_deploy.lava.networks import LavaNetwork, stock_network
+from aoi_deploy.lava.session import LavaSession
 
 
 class SlotSession(LavaSession):
     """As a chip runs samples, in Lava's simulator: lava-dl's graph of processes, none of it changed."""
 
-    def __init__(self, path: Any, **options: Any) -> None:
+    def __init__(self, network: NetworkFile, **options: Any) -> None:
         """As :class:`LavaSession`, without ``model``. Raises NetXError, DeployError."""
-        super().__init__(path, model="stock", **options)
+        super().__init__(network, model="stock", **options)
 
-    def _network(self, how: Source, record: bool, model: Model) -> LavaNetwork:
+    def _network(self, file: NetworkFile, model: Model, record: bool) -> LavaNetwork:
         if self.readout == "voltage":
             raise DeployError(
                 f"{self.path}: read through a voltage, which a chip does not send; train with readout: spikes"
             )
-        for layer in read_network(self.path, input_shape=how[3], input_block=how[4]).description.layers:
+        for layer in file.description.layers:
             if getattr(layer, "delay", None) is not None or getattr(layer, "weight_rec", None) is not None:
                 raise NetXError(
                     f"{self.path}: layer {layer.name} has delays or a loop, which keep spikes in flight when a chip "
-                    "clears its neurons: the next sample would not start from nothing; use --target sim"
+                    "clears its neurons: the next sample would not start from nothing; use target sim"
                 )
-        # The interval has to be known before the network is built, and L after it: a first look costs little.
-        latency = stock_network(*how).latency
-        return stock_network(*how, reset_interval=slot_of(self.steps, latency))
+        slot = slot_length(self.steps, file.description.latency)
+        return stock_network(file, self.readout, reset_interval=slot)
 
-    def _slot(self, network: LavaNetwork) -> int:
-        return slot_of(self.steps, network.latency)
+    def _slot_length(self) -> int:
+        return slot_length(self.steps, self.latency)
 
     def _run_config(self, model: Model) -> Any:
         return Loihi2SimCfg(select_tag="fixed_pt")
 
 
-def slot_of(steps: int, latency: int) -> int:
-    """Steps of a slot for samples of T ``steps``: the power of two that holds T + L."""
+def slot_length(steps: int, latency: int) -> int:
+    """Timesteps of a slot for samples of ``steps`` timesteps: the power of two that holds T + L."""
     return 1 << (steps + latency - 1).bit_length()

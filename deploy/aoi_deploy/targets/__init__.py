@@ -6,26 +6,20 @@ cluster (:mod:`aoi_deploy.targets.cluster`), which run one of the other two on t
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from aoi.errors import DataError
+from aoi.choices import Model, OnNode
 from aoi.events.spikes import SpikeData
-from aoi.netx.metadata import Readout
 from aoi.netx.read import NetworkFile
 
 if TYPE_CHECKING:
     from aoi.cutoff.rule import Rule
     from aoi_deploy.lava.session import SampleResult
-
-Model = Literal["fused", "stock"]
-OnNode = Literal["sim", "loihi"]
-TARGETS = ("sim", "loihi", "slurm")
 
 
 @dataclass(frozen=True)
@@ -46,10 +40,9 @@ class Work:
 
     network: NetworkFile
     spikes: SpikeData
-    readout: Readout
     rule: Rule | None
     """None runs all T steps."""
-    model: Model
+    model: Model = "fused"
     split: str = "test"
 
     @property
@@ -109,30 +102,29 @@ class Session(Protocol):
     ) -> None: ...
 
 
-def check_target(name: str) -> None:
-    """Raises DataError where there is no such target."""
-    if name not in TARGETS:
-        raise DataError(f"--target {name}: there is no such target; the targets are {', '.join(TARGETS)}")
+def open_session(
+    target: OnNode,
+    network: NetworkFile,
+    *,
+    steps: int | None = None,
+    rule: Rule | None = None,
+    model: Model = "fused",
+    board: str | None = None,
+    host: str | None = None,
+) -> Session:
+    """Compiles a network on ``sim``, Lava's simulator, or on ``loihi`` and starts it; its first import takes seconds.
 
-
-def open_session(name: OnNode, work: Work, *, board: str | None = None, host: str | None = None) -> Session:
-    """Compiles the work's network on ``sim`` or ``loihi`` and starts it; its first import takes seconds.
-
-    ``board``: name of the board's file, for ``loihi``; ``host``: address of the board's host, where no Slurm stands
-    before it. Raises NetXError, DeployError.
+    ``steps``: T, where the file does not say it. ``model``: of the simulator, as for
+    :class:`~aoi_deploy.lava.session.LavaSession`. ``board``: name of the board's file, for ``loihi``; ``host``: address
+    of the board's host, where no Slurm stands before it. Raises NetXError, DeployError.
     """
-    shape = work.network.description.input_shape
-    options: dict[str, Any] = {
-        "steps": work.steps,
-        "readout": work.readout,
-        "rule": None,
-        "skip_layers": work.network.skip_layers,
-        "input_shape": shape if len(shape) == 3 else None,  # stock NetX cannot infer it for a first convolution
-    }
-    if name == "loihi":
-        hardware: Any = importlib.import_module("aoi_deploy.targets.loihi")
-        session: Session = hardware.LoihiSession(work.network.path, board=board, host=host, **options)
-        return session
-    simulator: Any = importlib.import_module("aoi_deploy.lava.session")
-    opened: Session = simulator.LavaSession(work.network.path, model=work.model, **options)
-    return opened
+    session: Session
+    if target == "loihi":
+        from aoi_deploy.targets.loihi import LoihiSession
+
+        session = LoihiSession(network, steps=steps, rule=rule, board=board, host=host)
+    else:
+        from aoi_deploy.lava.session import LavaSession
+
+        session = LavaSession(network, steps=steps, rule=rule, model=model)
+    return session

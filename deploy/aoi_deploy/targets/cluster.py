@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from aoi.boards.board import load_board
+from aoi.choices import OnNode
 from aoi.errors import DataError
 from aoi.netx.metadata import CutoffPolicy
 from aoi_deploy.cluster import slurm
@@ -18,7 +19,7 @@ from aoi_deploy.jobs import queue
 from aoi_deploy.jobs.folder import JobFolder, JobPlan
 from aoi_deploy.jobs.registry import new_id, register
 from aoi_deploy.jobs.remote import remote
-from aoi_deploy.targets import OnNode, Outcome, Work
+from aoi_deploy.targets import Outcome, Work
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -56,7 +57,7 @@ class Cluster:
         self._remote = remote(options.login, self._id, options.aoi) if options.login else None
         reason = None if self._remote else slurm.missing() or slurm.refuses(self._partition, options.minutes)
         if reason:
-            raise slurm.ClusterError(f"--target slurm: {reason}; --target sim runs in this process")
+            raise slurm.ClusterError(f"target slurm: {reason}; target sim runs in this process")
 
     def prepare(self, work: Work) -> None:
         """Makes the job's folder and submits it; leaves nothing where that fails.
@@ -69,7 +70,7 @@ class Cluster:
         if -(-count // size) > MOST_CHUNKS:
             raise DataError(
                 f"{count} samples in chunks of {size}: {-(-count // size)} jobs, at most {MOST_CHUNKS}; "
-                "give a longer --time or a larger --chunk"
+                "give a job more time, or a larger chunk"
             )
         rule = work.rule
         policy = None
@@ -80,7 +81,7 @@ class Cluster:
             created=time.time(),
             network=str(work.network.path.resolve()),
             split=work.split,
-            readout=work.readout,
+            readout=work.network.readout,
             policy=policy,
             model=work.model,
             on_node=options.on_node,
@@ -120,5 +121,5 @@ class Cluster:
 
 
 def chunk_size(steps: int, minutes: int) -> int:
-    """Samples that a job should get done in its time; one that does not goes on in its next turn."""
+    """Samples that a job should get done in its time; one that does not is requeued and resumes."""
     return max(1, int(max(10.0, 60.0 * minutes - _START_S) / (steps * _STEP_S)))

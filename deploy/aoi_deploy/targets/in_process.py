@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from aoi_deploy.targets import OnNode, Outcome, Session, Work, open_session
+from aoi.choices import OnNode
+from aoi_deploy.targets import Outcome, Session, Work, open_session
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,7 +27,9 @@ class InProcess:
     def prepare(self, work: Work) -> None:
         """Compiles the network and starts it. Raises NetXError, DeployError."""
         self._work = work
-        self._session = open_session(self.name, work, board=self._board, host=self._host)
+        self._session = open_session(
+            self.name, work.network, steps=work.steps, model=work.model, board=self._board, host=self._host
+        )
         self.build_s = self._session.build_s
 
     def run(self) -> Iterator[Outcome]:

@@ -11,8 +11,10 @@ import importlib
 from typing import Any
 
 from aoi.boards.board import load_board
+from aoi.choices import Model
 from aoi.errors import AoiError, DeployError
-from aoi_deploy.lava.networks import LavaNetwork, Model
+from aoi.netx import NetworkFile
+from aoi_deploy.lava.networks import LavaNetwork
 from aoi_deploy.lava.processes.monitor import CutoffMonitor
 from aoi_deploy.lava.processes.source import EventSource
 from aoi_deploy.lava.slots import SlotSession
@@ -24,11 +26,13 @@ EXTENSION = "lava.utils.loihi2_profiler"
 class LoihiSession(SlotSession):
     """A network on Loihi 2, its spikes through embedded adapters; source and monitor run on this host."""
 
-    def __init__(self, path: Any, *, board: str | None, host: str | None, **options: Any) -> None:
+    def __init__(
+        self, network: NetworkFile, *, board: str | None = None, host: str | None = None, **options: Any
+    ) -> None:
         """``board``: name of the board's file, whose partition Lava asks Slurm for; ``host``: address of a board's host
         on the network, without Slurm. Raises AoiError where the extension is missing, DeployError for the board."""
         use_board(board, host)
-        super().__init__(path, **options)
+        super().__init__(network, **options)
 
     def _wire(self, source: EventSource, network: LavaNetwork, monitor: CutoffMonitor) -> None:
         adapters = importlib.import_module("lava.proc.embedded_io.spike")
@@ -55,7 +59,7 @@ def use_board(board: str | None, host: str | None) -> None:
     if not loihi.is_installed():
         raise AoiError(
             f"target loihi: Intel's lava-loihi extension is not installed in this Python ({EXTENSION} cannot be "
-            "imported); members of the INRC have it. 'aoi doctor' shows what is here; --target sim runs without it"
+            "imported); members of the INRC have it. 'aoi doctor' shows what is here; target sim runs without it"
         )
     try:
         if host is not None:

@@ -1,8 +1,8 @@
-"""The one table of the regularisers' names."""
+"""From a configuration to a penalty: the one table of the regularisers' names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -12,22 +12,44 @@ from aoi_models.regularisers.rate import rate_penalty
 from aoi_models.regularisers.rcs import rcs_penalty
 from aoi_models.regularisers.str_factor import str_penalty
 
-__all__ = ["PENALTIES", "Hidden", "Regulariser", "build"]
+__all__ = ["PENALTIES", "Regulariser", "build"]
 
-Regulariser = Callable[[list[Hidden], torch.Tensor, int], torch.Tensor]
+Regulariser = Callable[[Sequence[Hidden], torch.Tensor, int], torch.Tensor]
 
-PENALTIES = {"str": str_penalty, "rcs": rcs_penalty, "rate": rate_penalty}
+
+def _str(layers: Sequence[Hidden], correct: torch.Tensor, config: RegulariserConfig) -> torch.Tensor:
+    return str_penalty(
+        layers,
+        correct,
+        target=config.target,
+        early_target=config.early_target,
+        fall_steps=config.fall_steps,
+        weight_steps=config.weight_steps,
+        correct_at=config.correct,
+        wrong=config.wrong,
+        wrong_target=config.wrong_target,
+    )
+
+
+PENALTIES: dict[str, Callable[[Sequence[Hidden], torch.Tensor, RegulariserConfig], torch.Tensor]] = {
+    "str": _str,
+    "rcs": lambda layers, correct, _: rcs_penalty(layers, correct),
+    "rate": lambda layers, _, config: rate_penalty(layers, target=config.target),
+}
 
 
 def build(config: RegulariserConfig) -> Regulariser | None:
-    """The penalty as a function of the hidden layers, of ``right`` bool (N, T), is the prediction correct at each
-    step, and of the epoch, counted from 0. None where there is nothing to do."""
+    """The penalty that a configuration names, times its strength; None where there is nothing to do.
+
+    A function of the hidden layers, of ``correct`` bool (N, T), is the prediction correct at each step, and of the
+    epoch, counted from 0.
+    """
     if config.name == "none" or config.strength == 0:
         return None
     penalty = PENALTIES[config.name]
 
-    def regulariser(layers: list[Hidden], right: torch.Tensor, epoch: int) -> torch.Tensor:
+    def regulariser(layers: Sequence[Hidden], correct: torch.Tensor, epoch: int) -> torch.Tensor:
         strength = config.strength_in(epoch)
-        return strength * penalty(layers, right, config) if strength else right.new_zeros((), dtype=torch.float32)
+        return strength * penalty(layers, correct, config) if strength else correct.new_zeros((), dtype=torch.float32)
 
     return regulariser

@@ -11,26 +11,40 @@ for each sample. The worst layer counts, and only samples that are predicted cor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
-from aoi.experiment.regulariser import RegulariserConfig
 from aoi_models.blocks import LayerActivity
-from aoi_models.regularisers.hidden import Hidden
+from aoi_models.regularisers.hidden import Hidden, check_correct
 from aoi_models.regularisers.strength import rows
 
 _EPSILON = 1e-5
 
 
-def rcs_penalty(layers: list[Hidden], right: torch.Tensor, config: RegulariserConfig) -> torch.Tensor:
-    """``right`` bool (N, T): is the prediction correct at each step → scalar, 0 where none is at T."""
-    worst = torch.stack([_dissimilarity(layer, *right.shape) for layer in layers]).amax(0)
-    correct = right[:, -1].to(worst.dtype)
-    return (worst * correct).sum() / correct.sum().clamp(min=1)
+def rcs_penalty(layers: Sequence[Hidden], correct: torch.Tensor) -> torch.Tensor:
+    """RCS of the layer that has most of it, mean over the samples that are predicted correctly at T → scalar.
+
+    0 where none is.
+
+    Args:
+        layers: hidden layers of N samples and T steps, as :func:`~aoi_models.regularisers.observe` yields them.
+        correct: bool (N, T), is the prediction correct at each step; only the last step counts.
+
+    Example:
+        loss = error(output, labels) + 0.1 * rcs_penalty(layers.hidden, correct)
+    """
+    worst = torch.stack([_dissimilarity(layer, correct) for layer in layers]).amax(0)
+    counts = correct[:, -1].to(worst.dtype)
+    return (worst * counts).sum() / counts.sum().clamp(min=1)
 
 
-def _dissimilarity(layer: Hidden, samples: int, steps: int) -> torch.Tensor:
+def _dissimilarity(layer: Hidden, correct: torch.Tensor) -> torch.Tensor:
     """(N,): 1 where all steps look alike."""
-    assert isinstance(layer.activity, LayerActivity), "sums over the neurons have no pattern"
+    if not isinstance(layer.activity, LayerActivity):
+        raise ValueError("rcs_penalty: the sums over a layer's neurons have no pattern; give its activity")
+    samples, steps = layer.activity.spikes.shape[0], layer.activity.spikes.shape[-1]
+    check_correct(correct, samples, steps)
     spikes, voltage = rows(layer.activity.spikes), rows(layer.activity.voltage)
     received = spikes + voltage.clamp(min=0) * (1 - spikes.detach()) / layer.threshold
     received = received.view(steps, samples, -1)

@@ -22,24 +22,33 @@ where this form gives 0.05).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from aoi.experiment.regulariser import RegulariserConfig
-from aoi_models.blocks import LayerActivity
-from aoi_models.regularisers.hidden import Hidden
+from aoi_models.regularisers.hidden import Hidden, check_correct, target_of_each
 from aoi_models.regularisers.strength import LayerSums, strengths
 
 _FLOOR = 0.01  # of the strength of a layer whose neurons all fire
+_DEFAULTS = RegulariserConfig()  # the one place of the defaults
 
 
-def spatial_temporal_factor(layer: LayerActivity | LayerSums, threshold: float) -> torch.Tensor:
-    """STF (N, T) in [0, 1] of one layer; 0 where the layer neither fires nor holds voltage."""
-    sums = strengths(layer, threshold)
-    spatial = threshold * sums.sent
-    return spatial / (spatial + sums.kept + _floor(sums, threshold))
+def spatial_temporal_factor(layer: Hidden) -> torch.Tensor:
+    """STF of one layer at each step, float32 (N, T) in [0, 1]; 0 where it neither fires nor holds voltage.
+
+    ``S / (S + V + F)``, see the module; it has no unit.
+
+    Example:
+        with torch.no_grad(), observe(net) as layers:
+            net(spikes)
+        over_time = [spatial_temporal_factor(layer).mean(0) for layer in layers.hidden]
+    """
+    sums = strengths(*layer)
+    spatial = layer.threshold * sums.sent
+    return spatial / (spatial + sums.kept + _floor(sums, layer.threshold))
 
 
 def _floor(layer: LayerSums, threshold: float) -> float:
@@ -47,40 +56,73 @@ def _floor(layer: LayerSums, threshold: float) -> float:
 
 
 @lru_cache(maxsize=16)
-def target_over_time(config: RegulariserConfig, layers: int, steps: int) -> torch.Tensor:
-    """STF aimed at for correct predictions, float32 (layers, T)."""
-    target = torch.tensor(config.targets(layers))[:, None].expand(-1, steps)
-    if config.early_target is None:
+def target_over_time(
+    targets: tuple[float, ...], steps: int, early_target: float | None, fall_steps: float
+) -> torch.Tensor:
+    """STF aimed at for correct predictions, float32 (layers, T), of one target a layer."""
+    target = torch.tensor(targets)[:, None].expand(-1, steps)
+    if early_target is None:
         return target
-    return target + (config.early_target - target) * torch.exp(-torch.arange(steps) / config.fall_steps)
+    return target + (early_target - target) * torch.exp(-torch.arange(steps) / fall_steps)
 
 
 @lru_cache(maxsize=16)
-def weight_over_time(config: RegulariserConfig, steps: int) -> torch.Tensor:
+def weight_over_time(weight_steps: float | None, steps: int) -> torch.Tensor:
     """How much each step counts, float32 (T,), 1 on average."""
-    if config.weight_steps is None:
+    if weight_steps is None:
         return torch.ones(steps)
-    weight = torch.exp(-torch.arange(steps) / config.weight_steps)
+    weight = torch.exp(-torch.arange(steps) / weight_steps)
     return weight / weight.mean()
 
 
-def str_penalty(layers: list[Hidden], right: torch.Tensor, config: RegulariserConfig) -> torch.Tensor:
+def str_penalty(
+    layers: Sequence[Hidden],
+    correct: torch.Tensor,
+    *,
+    target: float | Sequence[float] = _DEFAULTS.target,
+    early_target: float | None = _DEFAULTS.early_target,
+    fall_steps: float = _DEFAULTS.fall_steps,
+    weight_steps: float | None = _DEFAULTS.weight_steps,
+    correct_at: Literal["end", "step"] = _DEFAULTS.correct,
+    wrong: bool = _DEFAULTS.wrong,
+    wrong_target: float | None = _DEFAULTS.wrong_target,
+) -> torch.Tensor:
     """Mean of ``(STF - target)^2`` over the layers, and over the steps of the samples treated → scalar.
 
-    ``right`` bool (N, T): is the prediction correct at each step. 0 where no sample is treated. The mean over the
-    steps is weighted by :func:`weight_over_time`.
+    0 where no sample is treated. The gradient flows through the spikes alone, see the module.
+
+    Args:
+        layers: hidden layers of N samples and T steps, as :func:`~aoi_models.regularisers.observe` yields them:
+            ``.hidden`` for a target that stays, ``.aligned`` for one that changes over the steps.
+        correct: bool (N, T), is the prediction correct at each step.
+        target: STF aimed at, between 0 and 1; one number, or one a layer.
+        early_target: STF aimed at in the first step, from where it falls to ``target``; None: ``target``.
+        fall_steps: steps in which that distance falls to 1/e.
+        weight_steps: steps in which the weight of a step falls to 1/e; None: all weigh the same.
+        correct_at: a prediction counts as correct if it is at T (``end``), or step by step (``step``).
+        wrong: treat wrong predictions too.
+        wrong_target: STF aimed at for them; None: as for correct ones.
+
+    Raises:
+        ValueError: ``correct`` or ``target`` does not go with the layers.
+
+    Example:
+        loss = error(output, labels) + 0.5 * str_penalty(layers.hidden, correct, target=0.1)
     """
     sums = [strengths(*layer) for layer in layers]
+    samples, steps = sums[0].sent.shape
+    check_correct(correct, samples, steps)
     spatial = torch.stack([layer.threshold * each.sent for layer, each in zip(layers, sums, strict=True)])  # (L, N, T)
     kept = torch.stack([each.kept + _floor(each, layer.threshold) for layer, each in zip(layers, sums, strict=True)])
-    target = target_over_time(config, len(layers), right.shape[1]).to(spatial.device)[:, None]
-    correct = right if config.correct == "step" else right[:, -1:].expand_as(right)
-    if config.wrong and config.wrong_target is not None:
-        target = torch.where(correct, target, config.wrong_target)
-    treated = torch.ones_like(correct) if config.wrong else correct
-    weight = treated * weight_over_time(config, right.shape[1]).to(spatial.device)
+    aims = target_over_time(target_of_each(target, len(layers)), steps, early_target, fall_steps)
+    aims = aims.to(spatial.device)[:, None]
+    correct = correct if correct_at == "step" else correct[:, -1:].expand_as(correct)
+    if wrong and wrong_target is not None:
+        aims = torch.where(correct, aims, wrong_target)
+    treated = torch.ones_like(correct) if wrong else correct
+    weight = treated * weight_over_time(weight_steps, steps).to(spatial.device)
     weight = weight / (weight.sum().clamp(min=1) * len(layers))
-    penalty: torch.Tensor = _Deviation.apply(spatial, kept, target, weight)
+    penalty: torch.Tensor = _Deviation.apply(spatial, kept, aims, weight)
     return penalty
 
 

@@ -15,8 +15,8 @@ from aoi.events.spikes import SpikeData
 class Share:
     """One process among several that train together."""
 
-    index: int = 0
-    of: int = 1
+    rank: int = 0
+    world_size: int = 1
 
 
 class _Batches(Dataset):  # type: ignore[type-arg]
@@ -46,9 +46,9 @@ class _Order(Sampler):  # type: ignore[type-arg]
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
             order = torch.randperm(self.samples, generator=generator)
         for chunk in order.split(self.batch_size):
-            if len(chunk) < self.share.of:  # each has to have one: all wait for all in every step
-                chunk = chunk.repeat(self.share.of)[: self.share.of]
-            yield chunk[self.share.index :: self.share.of].tolist()
+            if len(chunk) < self.share.world_size:  # each has to have one: all wait for all in every step
+                chunk = chunk.repeat(self.share.world_size)[: self.share.world_size]
+            yield chunk[self.share.rank :: self.share.world_size].tolist()
 
 
 def batches(data: SpikeData, batch_size: int, seed: int, *, shuffle: bool, share: Share | None = None) -> DataLoader:  # type: ignore[type-arg]

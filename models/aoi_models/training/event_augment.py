@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from aoi.errors import ConfigError
-from aoi.events.sets import set_of
+from aoi.events.sets import find_set
 from aoi.experiment.augment import AugmentConfig
 
 _FIELDS = np.dtype([("n", "<i8"), ("p", "<i8"), ("y", "<i8"), ("x", "<i8"), ("t", "<f8")])
@@ -105,7 +105,7 @@ def mirror_table(mirror: Mapping[str, str], classes: Sequence[str]) -> torch.Ten
     for pair in mirror.items():
         for name in pair:
             if name not in place:
-                raise ConfigError(f"training.augment.mirror: {name!r} is none of the classes {', '.join(classes)}")
+                raise ConfigError(f"training.augment.mirror: {name!r} is not one of the classes {', '.join(classes)}")
         left, right = (place[name] for name in pair)
         if left == right or int(table[left]) != left or int(table[right]) != right:
             raise ConfigError(f"training.augment.mirror: {pair[0]!r} or {pair[1]!r} is in two pairs; each has one")
@@ -115,7 +115,7 @@ def mirror_table(mirror: Mapping[str, str], classes: Sequence[str]) -> torch.Ten
 
 def check_flip(config: AugmentConfig, source: str) -> None:
     """Raises ConfigError where a flip would make wrong labels of a known data set's."""
-    known = set_of(source)
+    known = find_set(source)
     if not config.flip or (known is None and source.lower() != "digits"):
         return
     if known is None or known.mirror is None:

@@ -12,7 +12,7 @@ from aoi.experiment.config import TrainingConfig
 from aoi_models.losses import readout_loss
 from aoi_models.network import AnytimeNetwork
 from aoi_models.regularisers.base import build
-from aoi_models.regularisers.hidden import observe
+from aoi_models.regularisers.hidden import Hidden, run_observed
 from aoi_models.regularisers.str_factor import spatial_temporal_factor
 from aoi_models.regularisers.strength import strengths
 from aoi_models.training.augment import augment
@@ -47,31 +47,30 @@ class AnytimeModule(lightning.LightningModule):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step + (self.global_rank << 48))
         spikes, labels = augment_events(spikes.float(), labels, self.config.augment, generator, self.mirror)
         spikes = augment(spikes, self.config.augment, generator)
-        scores, hidden = observe(self.network, spikes, self.config.chunk_steps, self.regulariser is not None)
+        scores, hidden = run_observed(self.network, spikes, self.config.chunk_steps, self.regulariser is not None)
         loss = self._loss(scores, labels)
-        if labels.is_floating_point():  # mixed: right is the class of the larger share
+        if labels.is_floating_point():  # mixed: correct is the class of the larger share
             labels = labels.argmax(1)
-        right = scores.argmax(1) == labels[:, None]
+        correct = scores.argmax(1) == labels[:, None]
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
-        self.log("train_accuracy", right[:, -1].float().mean(), on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train_accuracy", correct[:, -1].float().mean(), on_step=False, on_epoch=True, prog_bar=True)
         if self.regulariser is not None:
-            penalty = self.regulariser(hidden, right, self.current_epoch)
+            penalty = self.regulariser(hidden, correct, self.current_epoch)
             self.log("train_penalty", penalty, on_step=False, on_epoch=True)
             loss = loss + penalty
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         spikes, labels = batch
-        scores, hidden = observe(self.network, spikes, self.config.chunk_steps)
-        right = (scores.argmax(1) == labels[:, None]).float()
+        scores, hidden = run_observed(self.network, spikes, self.config.chunk_steps)
+        correct = (scores.argmax(1) == labels[:, None]).float()
         size = len(labels)
         self.log("val_loss", self._loss(scores, labels), batch_size=size)
-        self.log("val_accuracy", right[:, -1].mean(), prog_bar=True, batch_size=size)
-        self.log("val_accuracy_over_time", right.mean(), prog_bar=True, batch_size=size)
+        self.log("val_accuracy", correct[:, -1].mean(), prog_bar=True, batch_size=size)
+        self.log("val_accuracy_over_time", correct.mean(), prog_bar=True, batch_size=size)
         sums = [strengths(*layer) for layer in hidden]
-        stf = torch.stack(
-            [spatial_temporal_factor(each, at.threshold).sum(0) for each, at in zip(sums, hidden, strict=True)]
-        )
+        factors = (spatial_temporal_factor(Hidden(each, at.threshold)) for each, at in zip(sums, hidden, strict=True))
+        stf = torch.stack([factor.sum(0) for factor in factors])
         rate = torch.stack([each.sent.sum(0) / each.neurons for each in sums])
         self._factor_sums.append(torch.stack([stf, rate], dim=-1))  # (layers, T, 2)
         self._factor_samples += size

@@ -9,17 +9,18 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Processes:
-    """``index`` of ``of`` in all, ``here`` of them on this machine."""
+    """This process among those that train together."""
 
-    index: int = 0
-    of: int = 1
-    here: int = 1
+    rank: int = 0
+    world_size: int = 1
+    local_world_size: int = 1
+    """Processes on this machine."""
     starter: Literal["none", "torchrun", "slurm"] = "none"
 
     @property
     def first(self) -> bool:
-        """The one that writes and speaks."""
-        return self.index == 0
+        """The one that writes files and messages."""
+        return self.rank == 0
 
 
 def processes() -> Processes:

@@ -1,4 +1,4 @@
-"""``train``: data → run folder. Interrupted at any moment, ``resume`` goes on to the same weights.
+"""``train``: data → run folder. Interrupted at any moment, ``resume`` continues to the same weights.
 
 Under torchrun, or srun with several tasks, the processes share each batch and average their gradients (DDP); each
 validates on all recordings, so that all agree on the best epoch, and the first writes.
@@ -33,7 +33,7 @@ from aoi.experiment.config import ExperimentConfig
 from aoi.experiment.run_folder import RunFolder
 from aoi.files import atomic_path
 from aoi_models.network import AnytimeNetwork
-from aoi_models.regularisers.hidden import observe
+from aoi_models.regularisers.hidden import run_observed
 from aoi_models.regularisers.str_factor import spatial_temporal_factor
 from aoi_models.training.batches import Share, batches
 from aoi_models.training.factors import FactorLog
@@ -84,12 +84,12 @@ def fit(
         )
     first = int(_load(run.last_checkpoint)["epoch"]) + 1 if resume else 0
     place = processes()
-    if place.of > options.batch_size:
+    if place.world_size > options.batch_size:
         raise ConfigError(
-            f"training.batch_size = {options.batch_size}: {place.of} processes share a batch; "
+            f"training.batch_size = {options.batch_size}: {place.world_size} processes share a batch; "
             "start fewer, or set a larger one"
         )
-    loader = batches(train, options.batch_size, config.seed, shuffle=True, share=Share(place.index, place.of))
+    loader = batches(train, options.batch_size, config.seed, shuffle=True, share=Share(place.rank, place.world_size))
     module = AnytimeModule(network, options, config.seed, len(loader) * options.epochs, train.classes)
     best = _Checkpoint(
         run.checkpoints,
@@ -115,9 +115,9 @@ def fit(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         accelerator="gpu" if gpu else "cpu",
-        devices=place.here,
-        num_nodes=place.of // place.here,
-        strategy="ddp" if place.of > 1 else "auto",
+        devices=place.local_world_size,
+        num_nodes=place.world_size // place.local_world_size,
+        strategy="ddp" if place.world_size > 1 else "auto",
         plugins=[_environment(place)],
         use_distributed_sampler=False,  # ours divides each batch
     )
@@ -135,7 +135,7 @@ def fit(
     seconds = time.perf_counter() - began
     kept = _load(run.checkpoints / f"{options.keep}.ckpt")
     network.load_state_dict({key.removeprefix("network."): value for key, value in kept["state_dict"].items()})
-    if place.index == 0:
+    if place.rank == 0:
         with atomic_path(run.weights) as temporary:
             save_file(network.state_dict(), temporary)
     at_end, over_time = _validate(network, validation, options.chunk_steps)
@@ -177,22 +177,25 @@ def _load(checkpoint: Path) -> dict[str, Any]:
     try:
         content = torch.load(checkpoint, weights_only=True, map_location="cpu")
         if not {"state_dict", "epoch", "loops", "optimizer_states"} <= content.keys():
-            raise ValueError("it is none of ours")
+            raise ValueError("it is not a checkpoint of this toolchain")
     except FileNotFoundError:
-        raise ConfigError(f"{checkpoint}: there is no checkpoint to go on from; leave out --resume") from None
+        raise ConfigError(f"{checkpoint}: there is no checkpoint to resume from; train without resume") from None
     except Exception as error:
         reason = " ".join(str(error).split())[:80]
-        raise ConfigError(f"{checkpoint}: is damaged ({reason}); --overwrite instead of --resume starts anew") from None
+        raise ConfigError(f"{checkpoint}: is damaged ({reason}); overwrite instead of resume starts anew") from None
     return dict(content)
 
 
 @torch.no_grad()
 def _validate(network: AnytimeNetwork, data: SpikeData, chunk_steps: int | None) -> tuple[float, float]:
     network.eval()
-    right = torch.cat(
-        [observe(network, x, chunk_steps)[0].argmax(1) == y[:, None] for x, y in batches(data, 128, 0, shuffle=False)]
+    correct = torch.cat(
+        [
+            run_observed(network, x, chunk_steps)[0].argmax(1) == y[:, None]
+            for x, y in batches(data, 128, 0, shuffle=False)
+        ]
     ).float()
-    return float(right[:, -1].mean()), float(right.mean())
+    return float(correct[:, -1].mean()), float(correct.mean())
 
 
 @torch.no_grad()
@@ -203,15 +206,15 @@ def spatial_temporal_factors(
     network.eval()
     total = torch.zeros(())
     for x, y in batches(data, 128, 0, shuffle=False):
-        _, hidden = observe(network, x, chunk_steps)
-        total = total + torch.stack([spatial_temporal_factor(*layer).mean(0) for layer in hidden]) * len(y)
+        _, hidden = run_observed(network, x, chunk_steps)
+        total = total + torch.stack([spatial_temporal_factor(layer).mean(0) for layer in hidden]) * len(y)
     return [[float(value) for value in layer] for layer in total / len(data)]
 
 
 def load_network(run: RunFolder, input_shape: tuple[int, int, int], classes: int) -> AnytimeNetwork:
     """The trained network of a run folder, in eval mode."""
     if not run.weights.is_file():
-        raise ConfigError(f"{run.path}: {run.weights.name} is missing; let aoi train finish (aoi train … --resume)")
+        raise ConfigError(f"{run.path}: {run.weights.name} is missing; let the training finish; resume continues it")
     network = build_network(run.read_config(), input_shape, classes)
     try:
         network.load_state_dict(load_file(run.weights))

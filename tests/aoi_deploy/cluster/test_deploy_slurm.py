@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aoi.command import aoi_command
 from tests.cli.conftest import Aoi, aoi, calibrated_run, trained
 from tests.slurm_cluster import Cluster
 
@@ -54,7 +55,7 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(
     slurm_cluster: Cluster, aoi: Aoi, calibrated_run: Path, tmp_path: Path
 ) -> None:
     net = calibrated_run / "network.net"
-    command = [sys.executable, "-m", "aoi.cli", "deploy", net, "--target", "slurm", "--on-node", "sim"]
+    command = [*aoi_command(), "deploy", net, "--target", "slurm", "--on-node", "sim"]
     command += [
         "--partition",
         "oheogulch",

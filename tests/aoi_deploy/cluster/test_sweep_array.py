@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aoi.command import aoi_command
 from aoi.experiment.config import config_folder
 
 STUDY = """
@@ -28,7 +28,7 @@ experiments:
 
 
 def sweep(*arguments: object) -> tuple[int, dict[str, Any]]:
-    command = [sys.executable, "-m", "aoi.cli", "sweep", *map(str, arguments), "--json"]
+    command = [*aoi_command(), "sweep", *map(str, arguments), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)

@@ -58,15 +58,15 @@ def test_a_step_and_a_validation_are_the_same(name: str) -> None:
 
 
 def test_rcs_needs_all_at_once() -> None:
-    overrides = ["training.chunk_steps=4", "training.regulariser={name: rcs}"]
+    changes = [("training.chunk_steps", 4), ("training.regulariser", {"name": "rcs"})]
     with pytest.raises(ConfigError, match=r"training\.chunk_steps = 4: RCS"):
-        load_config(config_folder() / "digits.yaml", overrides)
-    assert load_config(config_folder() / "digits.yaml", overrides[:1]).training.chunk_steps == 4
+        load_config(config_folder() / "digits.yaml", changes)
+    assert load_config(config_folder() / "digits.yaml", changes[:1]).training.chunk_steps == 4
 
 
 def test_cuda_takes_all_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    config = load_config(config_folder() / "digits.yaml", ["training.chunk_steps=4"])
+    config = load_config(config_folder() / "digits.yaml", [("training.chunk_steps", 4)])
     nothing = SimpleNamespace()
     with pytest.raises(ConfigError, match=r"training\.chunk_steps = 4: .*CUDA"):
         fit(nothing, config, nothing, nothing, nothing)  # type: ignore[arg-type]

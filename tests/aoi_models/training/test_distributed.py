@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from aoi.command import aoi_command
 from aoi.events.dataset import open_dataset
 from aoi.events.encoding import Encoding
 from aoi.events.spikes import load_spikes
@@ -58,10 +59,10 @@ def trained(run: Path, *more: str, processes: int = 1) -> float:
     options += ["--set", "network.readout=voltage", *more]  # counted spikes lose a class in some short trainings
     for command in (
         [sys.executable, *launch, "aoi.cli", *options],
-        [sys.executable, "-m", "aoi.cli", "export", str(run)],
+        [*aoi_command(), "export", str(run)],
     ):
         subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=500)
-    command = [sys.executable, "-m", "aoi.cli", "evaluate", str(run / "network.net"), "--json"]
+    command = [*aoi_command(), "evaluate", str(run / "network.net"), "--json"]
     found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=300)
     return float(json.loads(found.stdout)["full_accuracy"])
 

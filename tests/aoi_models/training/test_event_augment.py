@@ -114,7 +114,7 @@ def test_shares_of_one_class_cost_what_the_class_does(name: str) -> None:
 
 
 def test_mirrors_that_cannot_be() -> None:
-    with pytest.raises(ConfigError, match="'up' is none of the classes a, left"):
+    with pytest.raises(ConfigError, match="'up' is not one of the classes a, left"):
         mirror_table({"left": "up"}, CLASSES)
     with pytest.raises(ConfigError, match="two pairs"):
         mirror_table({"left": "right", "a": "left"}, CLASSES)

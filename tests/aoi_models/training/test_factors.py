@@ -11,7 +11,7 @@ import torch
 from aoi.experiment.config import TrainingConfig
 from aoi.experiment.network import DenseSpec, NetworkSpec
 from aoi_models.network import AnytimeNetwork
-from aoi_models.regularisers.str_factor import spatial_temporal_factor
+from aoi_models.regularisers import Hidden, spatial_temporal_factor
 from aoi_models.training.factors import FactorLog, plot_factors, read_factors
 from aoi_models.training.module import AnytimeModule
 
@@ -74,7 +74,7 @@ def test_module_averages_over_all_batches(monkeypatch: pytest.MonkeyPatch) -> No
         for part in (slice(0, 4), slice(4, 5)):
             module.validation_step((spikes[part], torch.zeros(len(spikes[part]), dtype=torch.int64)), 0)
         layer = net(spikes.float()).layers[0]
-        stf = spatial_temporal_factor(layer, net.blocks[0].threshold).mean(0)
+        stf = spatial_temporal_factor(Hidden(layer, net.blocks[0].threshold)).mean(0)
     assert module.factors.shape == (1, 6, 2)
     assert torch.allclose(module.factors[0, :, 0], stf, atol=1e-6)
     assert torch.allclose(module.factors[0, :, 1], layer.spikes.mean((0, 1)), atol=1e-6)

@@ -7,13 +7,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from aoi.command import aoi_command
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,7 +24,7 @@ EVENTS = "training.augment={roll: 1, jitter: 0.5, mix: 0.5, drop: 0.1}"
 
 def command(run: Path, *more: str, augment: str = "training.augment={shift: 1, rotate: 10}") -> list[str]:
     options = ["--set", "training.epochs=5", "--set", augment, "--run", str(run), *more]
-    return [sys.executable, "-m", "aoi.cli", "train", "configs/digits.yaml", *options]
+    return [*aoi_command(), "train", "configs/digits.yaml", *options]
 
 
 @pytest.mark.slow

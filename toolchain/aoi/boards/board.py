@@ -1,5 +1,5 @@
-"""The boards that a network may be meant for: one YAML file each, beside the file of its chip; every number with its
-source and whether that states it or we derived it."""
+"""Loihi boards: one YAML file per board and per chip. Every number has its source, and says whether the source states
+it or we derived it."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ class _Frozen(BaseModel):
 
 
 class Limit(_Frozen):
-    """The most that there is of something, on one core unless it says otherwise."""
+    """The available amount of a resource, on one core unless stated otherwise."""
 
     value: int
     stated: bool
-    """True where the source says or prints the number, False where it is derived from that source."""
+    """True if the source states the number, False if we derived it from the source."""
     source: str
     earlier: int | None = None
-    """What compilers of an earlier time allowed."""
+    """The limit in earlier compilers."""
 
 
 class Limits(_Frozen):
-    cores: Limit  # on a chip
+    """The resources of a core; ``cores``: of a chip."""
+
+    cores: Limit
     neurons: Limit
     axons_in: Limit
-    axon_map: Limit  # entries that say where spikes go
+    axon_map: Limit  # entries that route outgoing spikes
     synapse_words: Limit  # of 64 bits
-    neuron_groups: Limit | None = None  # sets of neuron parameters; None: not limited
+    neuron_groups: Limit | None = None  # different sets of neuron parameters; None: unlimited
 
 
 class Range(_Frozen):
-    """From ``low`` to ``high``."""
+    """An interval from ``low`` to ``high``."""
 
     low: float
     high: float
@@ -47,7 +49,7 @@ class Range(_Frozen):
         return Range(low=self.low + other.low, high=self.high + other.high)
 
     def times(self, low: float, high: float | None = None) -> Range:
-        """Times ``low``; times a range where ``high`` is given. Nothing is negative."""
+        """This range times ``low``, or times the range ``low`` to ``high``. All numbers are nonnegative."""
         return Range(low=self.low * low, high=self.high * (low if high is None else high))
 
 
@@ -64,7 +66,7 @@ class EventEnergy(_Frozen):
 
 
 class EventLatency(_Frozen):
-    """Time of one event on its core, ns; ``barrier``: of one timestep, for all cores to agree that it is over."""
+    """Time of one event on its core, ns; ``barrier``: synchronisation of all cores at the end of a timestep."""
 
     synapse_dense: Range
     synapse_conv: Range
@@ -76,7 +78,7 @@ class EventLatency(_Frozen):
 
 
 class Events(_Frozen):
-    """What single events cost, from published figures."""
+    """Cost of single events, from published figures."""
 
     source: str
     stated: bool
@@ -93,7 +95,7 @@ class AnchorCounts(_Frozen):
 
 
 class Anchor(_Frozen):
-    """One published measurement of one network, and what the engine counts in it: an inference each."""
+    """A published measurement of one network, and the engine's counts for it, both per inference."""
 
     network: str
     source: str
@@ -105,6 +107,7 @@ class Anchor(_Frozen):
 
     @property
     def seconds(self) -> float:
+        """Duration of an inference."""
         return self.step_s * self.counts.steps
 
     @property
@@ -113,6 +116,8 @@ class Anchor(_Frozen):
 
 
 class Chip(_Frozen):
+    """A chip: its limits, and what is published about its cost."""
+
     name: str
     format: Literal["loihi1", "loihi2"]
     limits: Limits
@@ -121,6 +126,8 @@ class Chip(_Frozen):
 
 
 class BoardFile(_Frozen):
+    """The YAML file of a board."""
+
     name: str
     title: str
     chip: str
@@ -136,7 +143,7 @@ class Board(_Frozen):
     chip: Chip
     chips: Limit
     partition: str
-    """Its Slurm partition on the INRC cloud, for a start: names change there."""
+    """Default Slurm partition on the INRC cloud; names change there."""
 
     @property
     def cores(self) -> int:
@@ -144,14 +151,14 @@ class Board(_Frozen):
 
 
 def board_names() -> list[str]:
-    """The boards that have a file."""
+    """Names of the known boards, sorted."""
     found = (each.name for each in files("aoi.boards").iterdir())
     return sorted(name[:-5] for name in found if name.endswith(".yaml") and not name.endswith(".chip.yaml"))
 
 
 @lru_cache(maxsize=16)
 def load_board(name: str) -> Board:
-    """The board of that name. Raises DataError."""
+    """The board ``name``. Raises DataError if there is none."""
     names = board_names()
     if name not in names:
         raise DataError(f"board {name!r}: there is no such board; the boards are {', '.join(names)}")

@@ -1,8 +1,8 @@
-"""The Loihi 1 estimate of :mod:`aoi.boards.cost` against SANA-FE, a simulator of the chip's events (GPL-3,
-University of Texas): an extra, ``pip install 'aoi-toolchain[sanafe]'``, imported here alone and only when asked for.
+"""Compares the Loihi 1 estimate of :mod:`aoi.boards.cost` with SANA-FE, a simulator of the chip's events (GPL-3,
+University of Texas). SANA-FE is an extra, ``pip install 'aoi-toolchain[sanafe]'``, imported on use and only here.
 
-SANA-FE executes the network itself, so that only networks go which its neuron model executes alike: dense layers of
-CUBA neurons that forget their current at once, leak no voltage and have no bias.
+SANA-FE executes the network itself, with its own neuron model. So it takes dense layers of CUBA neurons only, with
+current decay 4096, voltage decay 0 and no bias.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aoi.netx.description import DECAY_UNITY, Cuba, Dense, NetworkDescription
 
 @dataclass(frozen=True)
 class Simulated:
-    """What SANA-FE finds for one recording."""
+    """SANA-FE's result for one recording."""
 
     operations: int
     spikes: int  # of all layers
@@ -31,11 +31,11 @@ class Simulated:
 
 
 def simulate(description: NetworkDescription, spikes: np.ndarray) -> Simulated:
-    """``spikes``: bool (inputs, T), one recording, which runs T + L steps. Raises DataError."""
+    """Runs T + L steps of one recording, ``spikes`` bool (inputs, T). Raises DataError."""
     try:
         import sanafe
     except ImportError:
-        raise DataError("SANA-FE is not installed; pip install 'aoi-toolchain[sanafe]' (GPL-3) adds it") from None
+        raise DataError("SANA-FE is not installed; install it: pip install 'aoi-toolchain[sanafe]' (GPL-3)") from None
     architecture = sanafe.load_loihi()
     network = sanafe.Network()
     inputs, steps = spikes.shape
@@ -48,10 +48,10 @@ def simulate(description: NetworkDescription, spikes: np.ndarray) -> Simulated:
     core = 0
     for layer, placed in zip(description.layers, place(description, load_board("nahuku").chip), strict=True):
         neuron = layer.neuron
-        if not isinstance(layer, Dense) or not isinstance(neuron, Cuba) or not _alike(layer, neuron):
+        if not isinstance(layer, Dense) or not isinstance(neuron, Cuba) or not _is_supported(layer, neuron):
             raise DataError(
-                f"layer {layer.name}: SANA-FE executes dense layers of CUBA neurons with current decay 4096, voltage "
-                "decay 0 and no bias, delay or recurrence"
+                f"layer {layer.name}: SANA-FE executes only dense layers of CUBA neurons with current decay 4096, "
+                "voltage decay 0 and no bias, delay or recurrence"
             )
         neurons = prod(layer.shape)
         group = network.create_neuron_group(
@@ -88,7 +88,7 @@ def _core(architecture: object, index: int) -> object:
     return architecture.tiles[index // 4].cores[index % 4]  # type: ignore[attr-defined]
 
 
-def _alike(layer: Dense, neuron: Cuba) -> bool:
+def _is_supported(layer: Dense, neuron: Cuba) -> bool:
     decays = np.all(np.asarray(neuron.current_decay) == DECAY_UNITY) and np.all(np.asarray(neuron.voltage_decay) == 0)
     plain = layer.bias is None and layer.delay is None and layer.weight_rec is None
     return bool(decays) and plain and isinstance(neuron.threshold, int)

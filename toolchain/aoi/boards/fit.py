@@ -1,8 +1,8 @@
-"""Does a network fit on a board? How its layers would be laid out on cores, and a list of small rules about that.
+"""Does a network fit on a board? Places its layers on cores and checks the placement by a list of small rules.
 
-Layout and formulas for Loihi 2 are those that reproduce the tables that lava-loihi's compiler prints in lava-dl's
-notebooks (``tutorials/lava/lib/dl/netx/pilotnet_{snn,sdnn}/benchmark.ipynb``); the compiler itself is not public. For
-Loihi 1 they are nengo-loihi's (``block.py``), which knows no convolution that shares its kernel as NetX does.
+Placement and formulas for Loihi 2 reproduce the tables that lava-loihi's compiler prints in lava-dl's notebooks
+(``tutorials/lava/lib/dl/netx/pilotnet_{snn,sdnn}/benchmark.ipynb``); the compiler itself is not public. Those for
+Loihi 1 are nengo-loihi's (``block.py``), which has no convolution with shared kernels as in NetX.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Verdict = Literal["fits", "does not fit", "unknown"]
 
 WORD_BITS = 64
 HEADER_BITS = 10  # of each list of synapses: nengo-loihi's synapse_idx_bits + n_synapses_bits
-LOIHI2_DENSE_BITS = 12  # of each synapse of a dense layer beside its weight: derived from the tables
+LOIHI2_DENSE_BITS = 12  # per synapse of a dense layer besides its weight: derived from the tables
 LOIHI1_BLOCK = 64  # synapses in a list: nengo-loihi's n_synapses + 1
 
 
 @dataclass(frozen=True)
 class Load:
-    """Of something on the cores of a layer: on the fullest one, and on all together."""
+    """The use of a resource by a layer: on the fullest core (``most``) and on all cores (``total``)."""
 
     most: int
     total: int
@@ -35,56 +35,56 @@ class Load:
 
 @dataclass(frozen=True)
 class Placement:
-    """How a layer lies on cores."""
+    """How a layer is placed on cores."""
 
     layer: str
     kind: str
     cores: int
-    axons_in: int  # of a core
-    neuron_groups: int  # of a core
+    axons_in: int  # per core
+    neuron_groups: int  # per core
     neurons: Load
     synapse_words: Load  # of 64 bits
     axon_map: Load
     weight_bits: int
     tile: tuple[int, ...] | None = None
-    """(width, height, channels) of a feature map's part on a core; the width is a power of two."""
+    """(width, height, channels) of the part of a feature map on one core; the width is a power of two."""
 
     def row(self) -> tuple[int, int, int, int, int, int]:
-        """AxonIn, NeuronGr, Neurons, Synapses, AxonMap, Cores as the compiler prints them: means, rounded down."""
+        """AxonIn, NeuronGr, Neurons, Synapses, AxonMap, Cores as the compiler prints them: rounded-down means."""
         loads = (each.total // self.cores for each in (self.neurons, self.synapse_words, self.axon_map))
         return (self.axons_in, self.neuron_groups, *loads, self.cores)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Why a network does not fit, or why that is unknown."""
+class FitFinding:
+    """Why a network does not fit, or why that is unknown, and what to change."""
 
     verdict: Verdict
     layer: str | None
     limit: str
     needed: int | None
     available: int | None
-    way_out: str
+    remedy: str
     source: str = ""
     stated: bool = False
 
     def __str__(self) -> str:
         where = f"layer {self.layer}: " if self.layer else ""
         if self.needed is None or self.available is None:
-            return f"{where}{self.limit}; {self.way_out}"
-        return f"{where}{self.needed:,} {self.limit}, at most {self.available:,}; {self.way_out}"
+            return f"{where}{self.limit}; {self.remedy}"
+        return f"{where}{self.needed:,} {self.limit}, at most {self.available:,}; {self.remedy}"
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What the rules say of a network on a board."""
+    """Whether a network fits on a board."""
 
     board: str
     verdict: Verdict
     cores: int
-    available: int
+    available: int  # cores
     placements: tuple[Placement, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[FitFinding, ...]
 
     def __str__(self) -> str:
         cores = f"{self.cores:,} of {self.available:,} cores"
@@ -92,7 +92,7 @@ class Fit:
 
 
 def assess(description: NetworkDescription, board: Board) -> Fit:
-    """Applies all rules. Where compilers of an earlier time allowed less and that decides, the verdict is unknown."""
+    """Applies all rules. If the lower limits of earlier compilers decide, the verdict is "unknown"."""
     fit = _assess(description, board, board.chip)
     words = board.chip.limits.synapse_words
     if fit.verdict != "fits" or words.earlier is None:
@@ -107,13 +107,13 @@ def assess(description: NetworkDescription, board: Board) -> Fit:
 
 
 def place(description: NetworkDescription, chip: Chip) -> tuple[Placement, ...]:
-    """The layers on cores, first to last."""
+    """The placement of each layer, first to last."""
     following: list[Layer | None] = [*description.layers[1:], None]
     return tuple(_place(layer, after, chip) for layer, after in zip(description.layers, following, strict=True))
 
 
 def weight_bits(layer: Layer) -> int:
-    """Bits of a signed number that holds every weight / 2: the chip stores even weights without their last bit."""
+    """Bits of a signed number that holds every weight / 2: the chip stores even weights without the last bit."""
     if isinstance(layer, Input):
         return 0
     weights = [layer.weight] + ([layer.weight_rec] if isinstance(layer, Dense) and layer.weight_rec is not None else [])
@@ -122,15 +122,15 @@ def weight_bits(layer: Layer) -> int:
 
 
 def powers_of_two(number: int) -> list[int]:
-    """The powers of two that make up ``number``, largest first: 48 → [32, 16]."""
+    """The powers of two whose sum is ``number``, largest first: 48 → [32, 16]."""
     return [1 << bit for bit in reversed(range(number.bit_length())) if number >> bit & 1]
 
 
-# -- layout -----------------------------------------------------------------------------------------------------------
+# -- placement --------------------------------------------------------------------------------------------------------
 
 
 def dense_words(inputs: int, neurons: int, bits: int, chip: Chip) -> int:
-    """64-bit words of synapse memory that ``neurons`` of a dense layer take: a list of synapses for each input."""
+    """64-bit words of synapse memory for ``neurons`` of a dense layer: one list of synapses per input."""
     if chip.format == "loihi1":
         blocks = [LOIHI1_BLOCK] * (neurons // LOIHI1_BLOCK) + (
             [neurons % LOIHI1_BLOCK] if neurons % LOIHI1_BLOCK else []
@@ -140,7 +140,7 @@ def dense_words(inputs: int, neurons: int, bits: int, chip: Chip) -> int:
 
 
 def conv_words(layer: Conv, bits: int) -> int:
-    """64-bit words of a kernel on each core: a list of synapses for each input channel, offset and power of two."""
+    """64-bit words of a kernel on each core: one list of synapses per input channel, offset and power of two."""
     channels, inputs, *kernel = layer.weight.shape
     return inputs * prod(kernel) * sum(ceil((n * bits + HEADER_BITS) / WORD_BITS) for n in powers_of_two(channels))
 
@@ -152,7 +152,7 @@ def _place(layer: Layer, after: Layer | None, chip: Chip) -> Placement:
 
 
 def _place_flat(layer: Layer, chip: Chip) -> Placement:
-    """As the compiler does: cores are multiplied by the largest excess, rounded up, until nothing exceeds."""
+    """As in the compiler: multiplies the cores by the largest excess, rounded up, until nothing exceeds a limit."""
     neurons, bits = prod(layer.shape), weight_bits(layer)
     inputs = 0
     if isinstance(layer, Dense):
@@ -182,7 +182,7 @@ def _place_flat(layer: Layer, chip: Chip) -> Placement:
 
 
 def _place_maps(layer: Layer, after: Layer | None, chip: Chip) -> Placement:
-    """Feature maps are cut along their width into tiles of a power of two, the widest of which a core holds."""
+    """Divides feature maps along their width into tiles of a power of two, the widest that fit on a core."""
     channels, height, width = layer.shape
     tile = 1 << (width - 1).bit_length()
     while tile > 1 and tile * height * channels > chip.limits.neurons.value:
@@ -191,7 +191,7 @@ def _place_maps(layer: Layer, after: Layer | None, chip: Chip) -> Placement:
     lists = len(powers_of_two(channels)) if isinstance(layer, Conv) else 1
     known = chip.format == "loihi2"
     words = conv_words(layer, weight_bits(layer)) if isinstance(layer, Conv) and known else 0
-    each = lists if isinstance(after, Conv) else channels  # axons of a pixel
+    each = lists if isinstance(after, Conv) else channels  # axons per pixel
     neurons = tile * height * channels
     return Placement(
         layer=layer.name,
@@ -208,7 +208,7 @@ def _place_maps(layer: Layer, after: Layer | None, chip: Chip) -> Placement:
 
 
 def _neuron_groups(layer: Layer) -> int:
-    """Sets of neuron parameters: channels that differ need one each."""
+    """Number of different sets of neuron parameters: channels that differ need one each."""
     if not isinstance(layer.neuron, Cuba):
         return 1
     neuron = layer.neuron
@@ -221,76 +221,76 @@ def _neuron_groups(layer: Layer) -> int:
 # -- rules ------------------------------------------------------------------------------------------------------------
 
 
-Rule = Callable[[Layer, Placement, Chip], Finding | None]
+Rule = Callable[[Layer, Placement, Chip], FitFinding | None]
 
 
-def neurons_per_core(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
-    """A column of a feature map has to fit on one core: maps are cut along their width alone in all tables."""
+def neurons_per_core(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
+    """A column of a feature map must fit on one core: published tables divide maps along their width only."""
     limit = chip.limits.neurons
     if placed.neurons.most <= limit.value:
         return None
     _, height, channels = placed.tile or (1, 1, 1)
-    return Finding(
+    return FitFinding(
         "does not fit", layer.name, "neurons in one column of the map", height * channels, limit.value,
         f"give it at most {limit.value // height} channels, or a stride before it", limit.source, limit.stated,
     )  # fmt: skip
 
 
-def neuron_groups(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
+def neuron_groups(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
     limit = chip.limits.neuron_groups
     if limit is None or placed.neuron_groups <= limit.value:
         return None
-    return Finding(
+    return FitFinding(
         "unknown", layer.name, "sets of neuron parameters on a core", placed.neuron_groups, limit.value,
         "let channels share threshold and decays", limit.source, limit.stated,
     )  # fmt: skip
 
 
-def axons_in(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
-    """Each core of a dense layer hears every input; splitting the layer does not help."""
+def axons_in(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
+    """Each core of a dense layer receives every input; splitting the layer does not help."""
     limit = chip.limits.axons_in
     if placed.axons_in <= limit.value:
         return None
-    return Finding(
+    return FitFinding(
         "does not fit", layer.name, "axons into a core", placed.axons_in, limit.value,
-        "feed it less: a stride or fewer channels before it, or two layers that take half of the inputs each",
+        "reduce its inputs: a stride or fewer channels before it, or two layers with half of the inputs each",
         limit.source, limit.stated,
     )  # fmt: skip
 
 
-def axon_map(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
+def axon_map(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
     limit = chip.limits.axon_map
     if placed.axon_map.most <= limit.value:
         return None
-    return Finding(
+    return FitFinding(
         "does not fit", layer.name, "axon map entries on a core", placed.axon_map.most, limit.value,
-        "make its map lower or give it fewer channels", limit.source, limit.stated,
+        "reduce the height of its map or its channels", limit.source, limit.stated,
     )  # fmt: skip
 
 
-def synapse_memory(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
-    """A kernel lies whole on every core; a dense layer is cut down to one neuron a core at most."""
+def synapse_memory(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
+    """Every core stores the whole kernel; a dense layer is divided down to one neuron per core at most."""
     limit = chip.limits.synapse_words
     if placed.synapse_words.most <= limit.value or isinstance(layer, Input):
         return None
-    way = "feed it less: fewer inputs"
+    remedy = "reduce its inputs"
     if isinstance(layer, Conv):
         bits = next((b for b in range(placed.weight_bits - 1, 0, -1) if conv_words(layer, b) <= limit.value), None)
-        way = "split it into two layers of half its channels, give it fewer channels"
-        way += f", or weights of at most {bits} bits ({placed.weight_bits} now)" if bits else " or a smaller kernel"
-    return Finding(
-        "does not fit", layer.name, "words of synapse memory on a core", placed.synapse_words.most, limit.value, way,
+        remedy = "split it into two layers of half its channels, give it fewer channels"
+        remedy += f", or weights of at most {bits} bits ({placed.weight_bits} now)" if bits else " or a smaller kernel"
+    return FitFinding(
+        "does not fit", layer.name, "words of synapse memory on a core", placed.synapse_words.most, limit.value, remedy,
         limit.source, limit.stated,
     )  # fmt: skip
 
 
-def known_format(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
-    """No published table tells what these take."""
-    what, way = None, "it is counted as if it had none of that"
+def known_format(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
+    """Published tables do not cover these layers."""
+    what, remedy = None, "it is counted as if it had none of that"
     if isinstance(layer, Conv):
         if chip.format == "loihi1":
-            what = "no published rule says what a convolution's synapses take on Loihi 1"
-            way = "they are left out"
+            what = "no published rule gives the synapse memory of a convolution on Loihi 1"
+            remedy = "it is left out"
         elif layer.kind == "pool" or layer.groups != 1 or layer.dilation != (1, 1):
             what = (
                 f"no published table has a {'pooling layer' if layer.kind == 'pool' else 'grouped or dilated kernel'}"
@@ -302,7 +302,7 @@ def known_format(layer: Layer, placed: Placement, chip: Chip) -> Finding | None:
             what = "no published table has a recurrent layer"
     if what is None:
         return None
-    return Finding("unknown", layer.name, what, None, None, way)
+    return FitFinding("unknown", layer.name, what, None, None, remedy)
 
 
 RULES: tuple[Rule, ...] = (neurons_per_core, neuron_groups, axons_in, axon_map, synapse_memory, known_format)
@@ -329,12 +329,12 @@ def _assess(description: NetworkDescription, board: Board, chip: Chip) -> Fit:
     )
 
 
-def _all_cores(placements: tuple[Placement, ...], board: Board) -> Iterator[Finding]:
+def _all_cores(placements: tuple[Placement, ...], board: Board) -> Iterator[FitFinding]:
     needed = sum(placed.cores for placed in placements)
     if needed > board.cores:
         largest = max(placements, key=lambda placed: placed.cores)
-        yield Finding(
+        yield FitFinding(
             "does not fit", None, "cores", needed, board.cores,
             f"layer {largest.layer} takes {largest.cores}: give it fewer channels or neurons, or fewer weight bits, "
-            "or take a board of more chips", board.chip.limits.cores.source, board.chip.limits.cores.stated,
+            "or choose a board with more chips", board.chip.limits.cores.source, board.chip.limits.cores.stated,
         )  # fmt: skip

@@ -1,8 +1,8 @@
-"""A measurement of a network on a board, to show next to the estimates of :mod:`aoi.boards.cost`.
+"""A measurement on a board, to compare with the estimates of :mod:`aoi.boards.cost`.
 
-A JSON file that whoever has a board writes, for instance from Lava's own profiler (``lava.utils.profiler``, whose
-implementation comes with Intel's lava-loihi extension): ``energy`` in J of the whole run, ``execution_time`` in s of
-each step, divided by the number of samples.
+It is a JSON file, written by whoever has a board, for instance from Lava's profiler (``lava.utils.profiler``,
+implemented in Intel's lava-loihi extension): its ``energy`` of the run (J) and ``execution_time`` of each step (s),
+divided by the number of samples.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aoi.errors import DataError
 
 
 class Measurement(BaseModel):
-    """One inference on a board, mean over a run.
+    """Cost of one inference on a board, mean over a run.
 
     Example: ``{"source": "Oheo Gulch", "samples": 100, "steps": 2700, "total_j": 4e-6, "latency_s": 1.2e-4}``
     """
@@ -38,4 +38,4 @@ def load_measurement(path: Path) -> Measurement:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise DataError(f"{path}: holds no measurement, {where}: {first['msg']}") from None
+        raise DataError(f"{path}: is not a measurement: {where}: {first['msg']}") from None

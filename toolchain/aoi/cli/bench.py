@@ -42,7 +42,9 @@ def command(
     quick: Annotated[bool, typer.Option("--quick", hidden=True, help="Tiny sizes: numbers without meaning.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Speed against a peer in the same run, on the same samples, with equal results: seconds, and a ratio.
+    """Measure speed against a peer in the same run.
+
+    On the same samples, with equal results: seconds, and a ratio. The benchmarks come with the source checkout.
 
     Example: aoi bench engine
     """
@@ -59,7 +61,13 @@ def command(
 
 
 def _suite(name: str) -> Callable[..., Report]:
-    bench: Callable[..., Report] = import_module(f"aoi_benchmarks.{_MODULES.get(name, name)}").bench
+    try:
+        suite = import_module(f"aoi_benchmarks.{_MODULES.get(name, name)}")
+    except ModuleNotFoundError as error:
+        if error.name != "aoi_benchmarks":
+            raise
+        raise DataError("the benchmarks come with the source checkout, not with the installed package") from None
+    bench: Callable[..., Report] = suite.bench
     return bench
 
 

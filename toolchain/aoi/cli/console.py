@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from aoi.workflow.progress import Progress
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
 
@@ -33,6 +36,29 @@ def say(message: str) -> None:
     from rich.text import Text
 
     stderr().print(Text(plain(message)))
+
+
+class Remarks(logging.Handler):
+    """What the workflow remarks, as lines for the person at the terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+@contextmanager
+def remarks() -> Iterator[None]:
+    """Shows what the logger ``aoi`` is told within the block."""
+    logger, handler = logging.getLogger("aoi"), Remarks()
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def show_error(message: str) -> None:
@@ -57,23 +83,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(table)
 
 
-Advance = Callable[[int, int], None]  # (done, total)
-
-
 @contextmanager
-def progress(description: str) -> Iterator[Advance]:
-    """A progress bar on stderr; silent where stderr is no terminal."""
+def progress() -> Iterator[Progress]:
+    """Progress bars on stderr, one for each label; silent where stderr is no terminal."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda label, done, total: None
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     columns = (
         TextColumn("{task.description}"),
@@ -82,6 +99,12 @@ def progress(description: str) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr()) as bar:
-        task = bar.add_task(description, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    tasks: dict[str, Any] = {}
+    with Bars(*columns, console=stderr()) as bars:
+
+        def advance(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total)
+            bars.update(tasks[label], completed=done, total=total)
+
+        yield advance

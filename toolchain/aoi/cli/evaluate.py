@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from aoi.cli.compare import MaxDropOption, check_max_drop, compare, rule_names, show, table
-from aoi.cli.console import JsonFlag, print_json, print_table
-from aoi.cli.recordings import (
-    BinsOption,
-    DataOption,
-    DownloadOption,
-    NetworkArgument,
-    Request,
-    RuleOption,
-    SamplesOption,
-    SkipDamagedOption,
-    SplitOption,
-    WindowOption,
-    load_split,
-    rule_of,
-    run_of,
-    scores_of,
-    warn_of_calibration,
-)
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from aoi.cutoff.rule import Decisions, Rule
-    from aoi.engine import Run
-    from aoi.events.corrupt import Corruption
-    from aoi.events.spikes import SpikeData
-    from aoi.netx.read import NetworkFile
+from aoi.cli.compare import show
+from aoi.cli.console import JsonFlag, print_json, print_table, progress
+from aoi.cli.options import MaxDropOption, NetworkOptions, RecordingOptions, RuleOption
 
 _MOST_CLASSES = 30  # that fit on a screen; --json has any number
 
 
 def command(
-    net: NetworkArgument,
-    data: DataOption = None,
-    split: SplitOption = "test",
-    samples: SamplesOption = None,
+    network: NetworkOptions,
+    recordings: RecordingOptions,
     rule: RuleOption = None,
     rules: Annotated[
         str | None,
@@ -55,110 +27,45 @@ def command(
         typer.Option(
             metavar="KIND:STRENGTH[,…]",
             help="Make the events worse and see what moves: drop:SHARE, noise:HZ (a pixel), jitter:US, hot:N (pixels). "
-            "Several strengths with commas, several kinds by repeating the option; each is on its own.",
+            "Several strengths with commas, several kinds by repeating the option; each acts alone.",
         ),
     ] = None,
-    window_us: WindowOption = None,
-    bins: BinsOption = None,
-    download: DownloadOption = False,
-    skip_damaged: SkipDamagedOption = False,
     json: JsonFlag = False,
 ) -> None:
-    """Accuracy at every step and with the cutoff, what a decision costs, how sure the numbers are; on the bit-exact
-    engine (no Lava). Intervals are bootstraps over the recordings, 95 %.
+    """Measure accuracy at every step and with the cutoff.
+
+    Also what a decision costs and how certain the numbers are. Runs on the bit-exact engine, without Lava. Intervals
+    are bootstraps over the recordings, 95 %.
 
     Example: aoi evaluate runs/demo/network.net --rules all --corrupt drop:0.1,0.3
     """
+    from aoi.cutoff.checks import check_max_drop
     from aoi.events.corrupt import parse_corruptions
-    from aoi.netx.read import read_network
+    from aoi.workflow.compare import compare_on, rule_names, table
+    from aoi.workflow.evaluate import corrupted, evaluate
+    from aoi.workflow.recordings import open_selection
 
     names = rule_names(rules) if rules is not None else ()
     check_max_drop(max_drop)
     corruptions = [each for text in corrupt or [] for each in parse_corruptions(text)]
-    network = read_network(net)
-    chosen = rule_of(network, rule, required=False)
-    request = Request(data, split, samples, window_us, bins, download, skip_damaged=skip_damaged)
-    warn_of_calibration(network, request)
-    spikes = load_split(network, request)
-    run = run_of(network, spikes, "running on the engine")
-    summary = evaluation(network, spikes, run, chosen) | {"split": split, "skipped": len(spikes.skipped)}
-    if names:
-        compared = compare(network, request, names, run.scores, spikes.labels, max_drop)
-        summary["rules"] = table({net.stem: compared}, [b""])
-    if corruptions:
-        summary["corruptions"] = _corrupted(network, request, spikes.labels, run.scores, chosen, corruptions)
+    net = network.load()
+    with progress() as advance:
+        data = open_selection(net, recordings.selection, advance)
+        found = evaluate(net, data, rule=rule or "own", progress=advance)
+        summary = found.to_dict()
+        if names:
+            compared = compare_on(net, data, found.run.scores, names, max_drop, advance)
+            summary["rules"] = table({net.path.stem: compared}, [b""])
+        if corruptions:
+            summary["corruptions"] = corrupted(net, data, found, corruptions, advance)
     if json:
         print_json(summary)
         return
-    _show(summary, str(net))
+    _show(summary, str(net.path))
     if names:
         show(summary["rules"], max_drop)
     if corruptions:
         _show_corruptions(summary)
-
-
-def evaluation(network: NetworkFile, data: SpikeData, run: Run, rule: Rule | None) -> dict[str, Any]:
-    """All numbers of :func:`~aoi.evaluation.summary.summarise` and the rule that gave them."""
-    from math import prod
-
-    from aoi.cutoff.rule import decide
-    from aoi.evaluation.summary import summarise
-
-    summary = summarise(
-        run.scores,
-        data.labels,
-        decide(rule, run.scores),
-        confidence_at(rule, run.scores),
-        data.classes,
-        spikes=run.spikes,
-        operations=run.operations,
-        neurons=[prod(layer.shape) for layer in network.description.layers],
-    )
-    return summary | {
-        "rule": rule.name if rule else None,
-        "threshold": rule.threshold if rule else None,
-        "scale": rule.scale if rule else None,
-    }
-
-
-def confidence_at(rule: Rule | None, scores: np.ndarray) -> np.ndarray:
-    """Confidence at each step, float64 (samples, T), with the rule's scale, otherwise 1: what ``decide`` reports.
-
-    ``scores``: accumulated readout (samples, classes, T).
-    """
-    import numpy as np
-
-    from aoi.cutoff.rule import softmax_peak
-
-    by_step = np.moveaxis(scores, -1, 1)
-    if rule is None:
-        return softmax_peak(by_step)
-    return rule.confidence(by_step, np.arange(1, by_step.shape[1] + 1))
-
-
-def _corrupted(
-    network: NetworkFile,
-    request: Request,
-    labels: np.ndarray,
-    scores: np.ndarray,
-    rule: Rule | None,
-    corruptions: list[Corruption],
-) -> list[dict[str, Any]]:
-    """The same recordings, made worse, against what they were."""
-    from aoi.cutoff.rule import decide
-    from aoi.evaluation.robustness import against_clean
-
-    def judged(scores: np.ndarray) -> tuple[np.ndarray, Decisions]:
-        return scores, decide(rule, scores)
-
-    clean = judged(scores)
-    rows = []
-    for corruption in corruptions:
-        worse = load_split(network, replace(request, corruption=corruption))
-        level = against_clean(clean, judged(scores_of(network, worse, f"running on {corruption}")), labels)
-        about = {"corruption": str(corruption), "kind": corruption.kind, "strength": corruption.strength}
-        rows.append(about | asdict(level))
-    return rows
 
 
 def _show(summary: dict[str, Any], title: str) -> None:

@@ -17,16 +17,11 @@ def command(
 ) -> None:
     """Write a trained network as one NetX file that stock lava-dl loads.
 
+    Refuses what Lava would not execute bit by bit as trained.
+
     Example: aoi export runs/digits
     """
+    from aoi.workflow.export import export
+
     path = export(run, out)
     print_json({"network": str(path)}) if json else say(f"wrote {path}, without a cutoff yet: aoi calibrate {path}")
-
-
-def export(run: Path, out: Path | None = None) -> Path:
-    """Run folder → network file. Refuses what would not be bit-exact in Lava."""
-    from aoi.experiment.run_folder import RunFolder
-    from aoi_models.training.export import export_run
-
-    folder = RunFolder(run)
-    return export_run(folder, out or folder.network)

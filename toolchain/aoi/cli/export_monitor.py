@@ -8,17 +8,17 @@ from typing import Annotated
 import typer
 
 from aoi.cli.console import JsonFlag, print_json, say
-from aoi.cli.recordings import NetworkArgument, RuleOption, rule_of
+from aoi.cli.options import NetworkOptions, RuleOption
 from aoi.errors import DataError
 
 
 def command(
-    net: NetworkArgument,
+    network: NetworkOptions,
     out: Annotated[Path, typer.Option(help="Folder for monitor.c, monitor.h and monitor_tables.h.")],
     rule: RuleOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write the stopping rule as C for an embedded processor: whole numbers alone, no memory but its tables.
+    """Write the stopping rule as C for an embedded processor: whole numbers only, no memory but its tables.
 
     The rule has to be int-confidence or int-gap (aoi calibrate --rule int-confidence, or --rule here).
 
@@ -26,15 +26,13 @@ def command(
     """
     from aoi.boards.embedded import monitor_files
     from aoi.files import write_atomically
-    from aoi.netx.read import read_network
+    from aoi.workflow.network import require_rule
 
-    network = read_network(net)
-    chosen = rule_of(network, rule)
-    assert chosen is not None
+    net = network.load()
+    chosen = require_rule(net, rule or "own")
     if out.exists() and not out.is_dir():
-        raise DataError(f"--out {out}: is no folder; name one")
-    encoding = network.metadata.encoding if network.metadata else None
-    files, table_bytes = monitor_files(chosen, network.description.outputs, steps=encoding.bins if encoding else None)
+        raise DataError(f"--out {out}: is not a folder; name one")
+    files, table_bytes = monitor_files(chosen, net.description.outputs, steps=net.steps)
     for name, text in files.items():
         write_atomically(out / name, text.encode())
     if json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aoi.cli.console import JsonFlag, plain, print_json, print_table, progress, say
-from aoi.errors import CheckFailed, DataError
+from aoi.errors import CheckFailed
 
 if TYPE_CHECKING:
     from aoi_deploy.jobs.folder import JobFolder
@@ -20,7 +20,7 @@ ChunkOption = Annotated[int | None, typer.Option(min=0, help="Only this chunk.")
 OutOption = Annotated[Path | None, typer.Option(help="Folder for results.jsonl and summary.json. Default: the job's.")]
 
 app = typer.Typer(
-    help="Deployments on a cluster: what there is, how it goes, and what came out.",
+    help="Manage deployments on a cluster.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -28,7 +28,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_jobs(json: JsonFlag = False) -> None:
-    """All jobs of this user, oldest first.
+    """List all jobs of this user, oldest first.
 
     Example: aoi jobs list
     """
@@ -60,7 +60,7 @@ def list_jobs(json: JsonFlag = False) -> None:
 
 @app.command("status")
 def show_status(job: JobArgument = "last", json: JsonFlag = False) -> None:
-    """How a job is, chunk by chunk.
+    """Show the state of a job, chunk by chunk.
 
     Example: aoi jobs status last
     """
@@ -87,12 +87,12 @@ def show_status(job: JobArgument = "last", json: JsonFlag = False) -> None:
         ],
     )
     if now.stopped:
-        say(f"'aoi jobs continue {now.id}' goes on with what was stopped; 'aoi jobs logs {now.id}' says more")
+        say(f"'aoi jobs continue {now.id}' resumes what was stopped; 'aoi jobs logs {now.id}' says more")
 
 
 @app.command("logs")
 def show_logs(job: JobArgument = "last", chunk: ChunkOption = None, json: JsonFlag = False) -> None:
-    """What a job's processes printed.
+    """Print what a job's processes printed.
 
     Example: aoi jobs logs last --chunk 0
     """
@@ -113,7 +113,9 @@ def show_logs(job: JobArgument = "last", chunk: ChunkOption = None, json: JsonFl
 
 @app.command()
 def fetch(job: JobArgument = "last", out: OutOption = None, json: JsonFlag = False) -> None:
-    """Bring a job's results: results.jsonl and summary.json. Exit code 1 where samples are still missing.
+    """Bring a job's results.
+
+    Writes results.jsonl and summary.json. Exit code 1 where samples are still missing.
 
     Example: aoi jobs fetch last --out runs/demo/deploy
     """
@@ -124,7 +126,9 @@ def fetch(job: JobArgument = "last", out: OutOption = None, json: JsonFlag = Fal
 
 @app.command()
 def attach(job: JobArgument = "last", out: OutOption = None, json: JsonFlag = False) -> None:
-    """Come back to a job: wait for it with a progress bar, then fetch its results. Ctrl-C leaves it again.
+    """Wait for a job, then fetch its results.
+
+    Shows a progress bar; Ctrl-C leaves the job in the queue.
 
     Example: aoi jobs attach last
     """
@@ -133,15 +137,17 @@ def attach(job: JobArgument = "last", out: OutOption = None, json: JsonFlag = Fa
 
     folder = find(job)
     samples = folder.plan.chunks[-1][1]
-    with progress("decided") as advance:
+    with progress() as advance:
         for done, _ in enumerate(queue.follow(folder), 1):
-            advance(done, samples)
+            advance("decided", done, samples)
     _fetch(folder, out, json)
 
 
 @app.command()
 def cancel(job: JobArgument, json: JsonFlag = False) -> None:
-    """Take a job off the cluster. What is decided stays, and 'aoi jobs continue' goes on behind it.
+    """Take a job off the cluster.
+
+    What is decided stays, and 'aoi jobs continue' resumes behind it.
 
     Example: aoi jobs cancel last
     """
@@ -154,8 +160,10 @@ def cancel(job: JobArgument, json: JsonFlag = False) -> None:
 
 
 @app.command("continue")
-def go_on(job: JobArgument = "last", json: JsonFlag = False) -> None:
-    """Submit again what was stopped: only samples that are not decided are run.
+def resume(job: JobArgument = "last", json: JsonFlag = False) -> None:
+    """Submit again what was stopped.
+
+    Only samples that are not decided are run.
 
     Example: aoi jobs continue last
     """
@@ -167,6 +175,17 @@ def go_on(job: JobArgument = "last", json: JsonFlag = False) -> None:
     _told(folder, {"submitted": submitted}, f"{submitted} chunks submitted", json)
 
 
+@app.command(hidden=True)
+def work(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER")], chunk: Annotated[int, typer.Argument(metavar="CHUNK")]
+) -> None:
+    """Decide what is left of a chunk: what a job runs on its node."""
+    from aoi_deploy.jobs.folder import JobFolder
+    from aoi_deploy.jobs.worker import run_chunk
+
+    run_chunk(JobFolder(folder), chunk)
+
+
 def _told(folder: JobFolder, found: dict[str, Any], words: str, json: bool) -> None:
     if json:
         print_json({"id": folder.plan.id} | found)
@@ -175,26 +194,14 @@ def _told(folder: JobFolder, found: dict[str, Any], words: str, json: bool) -> N
 
 
 def _fetch(folder: JobFolder, out: Path | None, json: bool) -> None:
-    from aoi.cli.deploy import results_folder, show, summarise, write_results
-    from aoi.cli.recordings import scores_of
-    from aoi.evaluation.anytime import accuracy_at
-    from aoi_deploy.jobs import queue
+    from aoi.workflow.jobs import fetch_results
 
-    plan, outcomes = folder.plan, queue.fetch(folder)
-    if not outcomes:
-        raise DataError(f"job {plan.id}: nothing is decided yet; 'aoi jobs status {plan.id}' shows how it is")
-    work, place = folder.work(), results_folder(out or folder.path)
-    spikes = work.spikes.subset([outcome.index for outcome in outcomes])
-    every_step = accuracy_at(scores_of(work.network, spikes, "all steps, on the engine"), spikes.labels)
-    wall_s = sum(outcome.wall_s for outcome in outcomes)
-    summary = summarise(outcomes, wall_s, work.spikes, work.rule, every_step, place)
-    missing = len(work.spikes) - len(outcomes)
-    summary |= {"target": "slurm", "model": plan.model, "split": plan.split, "job": plan.id, "on_node": plan.on_node}
-    summary |= {"missing": missing}
-    write_results(place, outcomes, work.spikes, summary)
+    with progress() as advance:
+        found, missing = fetch_results(folder, out, advance)
     if json:
-        print_json(summary)
+        print_json(found.to_dict())
     else:
-        show(f"job {plan.id}, {plan.on_node} on the node", summary)
+        print_table(f"job {folder.plan.id}, {folder.plan.on_node} on the node", ["", ""], found.rows())
     if missing:
-        raise CheckFailed(f"job {plan.id}: {missing} of {len(work.spikes)} samples are not decided yet")
+        total = len(found.outcomes) + missing
+        raise CheckFailed(f"job {folder.plan.id}: {missing} of {total} samples are not decided yet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -18,6 +19,7 @@ from aoi.cli import (
     export,
     export_monitor,
     inspect,
+    install_lava,
     jobs,
     replay,
     report,
@@ -26,41 +28,60 @@ from aoi.cli import (
     verify,
 )
 from aoi.cli import run as live
-from aoi.cli.console import show_error
+from aoi.cli.console import remarks, show_error
+from aoi.cli.options import expand_groups, first_line
 from aoi.errors import AoiError
 
 app = typer.Typer(
     name="aoi",
     help="Anytime optimal inference with spiking networks: train with STR, export to NetX, deploy in Lava with a "
-    "monitor that stops the run as soon as the answer is sure.",
+    "monitor that stops each sample as soon as its answer is reliable.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (
-    demo,
-    train,
-    sweep,
-    export,
-    export_monitor,
-    verify,
-    calibrate,
-    evaluate,
-    cost,
-    compare,
-    report,
-    deploy,
-    live,
-    replay,
-    inspect,
-    doctor,
-    bench,
-):
-    app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
+for name, module in {
+    "demo": demo,
+    "train": train,
+    "sweep": sweep,
+    "export": export,
+    "export-monitor": export_monitor,
+    "verify": verify,
+    "calibrate": calibrate,
+    "evaluate": evaluate,
+    "cost": cost,
+    "compare": compare,
+    "report": report,
+    "deploy": deploy,
+    "run": live,
+    "replay": replay,
+    "inspect": inspect,
+    "doctor": doctor,
+    "install-lava": install_lava,
+    "bench": bench,
+}.items():
+    app.command(name=name, short_help=first_line(module.command))(expand_groups(module.command))
 app.add_typer(jobs.app, name="jobs")
 
 INTERRUPTED = 130
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"aoi {version('aoi-toolchain')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of every command."""
 
 
 def main() -> None:
@@ -71,7 +92,8 @@ def main() -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Runs one command line; typer itself explains wrong usage (2) and turns Ctrl-C into 130."""
     try:
-        app(arguments)
+        with remarks():
+            app(arguments)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             show_error("interrupted")

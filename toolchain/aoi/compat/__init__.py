@@ -1,6 +1,7 @@
 """What lets lava-nc 0.10.0 and lava-dl 0.6.0 import on Python > 3.10 and current libraries, and quietly.
 
-Call the ``enable_*`` function for a package before a module first imports it. All are idempotent and cheap once done.
+Call the ``enable_*`` function for a package before a module first imports it. All are idempotent and cheap once done;
+each raises MissingDependency where a package is not installed.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import numpy as np
+
+from aoi.compat.extras import needs, require
 from aoi.errors import NetXError
+
+__all__ = ["enable_lava", "enable_netx", "enable_slayer", "needs", "require"]
 
 _VAR_MODEL = "lava.magma.compiler.var_model"
 _SLAYER = "lava.lib.dl.slayer"
@@ -70,19 +76,40 @@ def _stand_in(name: str, **attributes: Any) -> Iterator[None]:
         del sys.modules[name]
 
 
+def _reshaped(data: np.ndarray, *, shape: tuple[int, ...]) -> np.ndarray:
+    return np.reshape(data, shape)
+
+
+def _allow_current_numpy_in_ports() -> None:
+    """Lava's ReshapePort calls numpy's reshape with the keyword ``newshape``, which numpy 2.4 no longer knows."""
+    port = importlib.import_module("lava.magma.core.process.ports.ports").ReshapePort
+    port.get_transform_func_fwd = lambda self: partial(_reshaped, shape=self.shape)
+    port.get_transform_func_bwd = lambda self: partial(_reshaped, shape=self.old_shape)
+
+
+def _whole(number: Any) -> int:
+    """``int``, of an array of one element too, which numpy 2.4 refuses."""
+    return int(number.item() if isinstance(number, np.ndarray) else number)
+
+
+def _import_netx() -> None:
+    importlib.import_module("lava.lib.dl.netx.hdf5").int = _whole  # type: ignore[attr-defined]
+
+
 def _no_resonate_and_fire(config: Any) -> Any:
     raise NetXError(f"neuron type {config['type']!r}: resonate-and-fire neurons are not supported; use CUBA neurons")
 
 
 @cache
 def enable_lava() -> None:
-    """Makes ``lava.magma`` and ``lava.proc`` importable on Python 3.10 to 3.13."""
-    # Lava passes one-element arrays to int(); numpy deprecates that, 2.4 refuses it (the dependencies stay below).
+    """Makes ``lava.magma`` and ``lava.proc`` importable on Python from 3.10 and on current libraries."""
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"lava\.")
-    if _VAR_MODEL not in sys.modules:
-        with _hashable_dataclasses(_VAR_MODEL), _start_method_may_be_set():
-            importlib.import_module(_VAR_MODEL)
-            importlib.import_module("lava.magma.runtime.message_infrastructure.multiprocessing")
+    with needs("lava"):
+        if _VAR_MODEL not in sys.modules:
+            with _hashable_dataclasses(_VAR_MODEL), _start_method_may_be_set():
+                importlib.import_module(_VAR_MODEL)
+                importlib.import_module("lava.magma.runtime.message_infrastructure.multiprocessing")
+        _allow_current_numpy_in_ports()
 
 
 @cache
@@ -93,23 +120,29 @@ def enable_netx() -> None:
     seconds at the start of each deployment. A stand-in serves while it is imported and is gone afterwards.
     """
     enable_lava()
-    if _SLAYER in sys.modules:
-        importlib.import_module("lava.lib.dl.netx.hdf5")
-        return
-    with (
-        _stand_in(_SLAYER),
-        _stand_in(f"{_SLAYER}.neuron"),
-        _stand_in(f"{_SLAYER}.neuron.rf", neuron_params=_no_resonate_and_fire),
-        _stand_in("lava.lib.dl.netx.sequential_modules"),  # torch modules, not loaded by hdf5.Network
-    ):
-        importlib.import_module("lava.lib.dl.netx.hdf5")
+    with needs("lava"):
+        if _SLAYER in sys.modules:
+            _import_netx()
+            return
+        with (
+            _stand_in(_SLAYER),
+            _stand_in(f"{_SLAYER}.neuron"),
+            _stand_in(f"{_SLAYER}.neuron.rf", neuron_params=_no_resonate_and_fire),
+            _stand_in("lava.lib.dl.netx.sequential_modules"),  # torch modules, not loaded by hdf5.Network
+        ):
+            _import_netx()
 
 
 @cache
 def enable_slayer() -> None:
     """Imports ``lava.lib.dl.slayer``, quietly and without its object detection, which needs torchvision and OpenCV."""
+    require("torch", "train")
     enable_lava()
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA aloud
-    with _stand_in(f"{_SLAYER}.object_detection"), warnings.catch_warnings():
+    with (
+        needs("train"),
+        _stand_in(f"{_SLAYER}.object_detection"),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         importlib.import_module(_SLAYER)

@@ -1,1 +1,1 @@
-"""Confidence, stopping rules, calibration; pure numpy."""
+"""Confidence, stopping rules and their calibration; numpy and scipy only."""

@@ -1,23 +1,23 @@
 """An exact test of "the cutoff loses more than max_drop of accuracy", on paired counts.
 
-Of n recordings, L are lost (right at T, wrong where the run stops) and G are gained (wrong at T, right where it stops):
-the drop is E[X] with X = +1, -1 or 0, of probabilities a, b, 1 - a - b. The null hypothesis is a - b >= max_drop.
+Of n recordings, L are lost (correct at T, wrong where the run stops) and G are gained (wrong at T, correct where it
+stops). The drop is E[X] with X = +1, -1, 0 of probabilities a, b, 1 - a - b. The null hypothesis is a - b >= max_drop.
 
-The test rejects where ``L <= allowed[G]``. Its level is the largest probability of that over the whole null hypothesis:
+The test rejects if ``L <= allowed[G]``. Its level is the largest probability of rejection under the null hypothesis:
 
 * Given G, the region is closed downwards in L, and L given G is binomial with a success rate that grows with a. So the
-  probability falls with a, and the largest lies on the line a = b + max_drop: one nuisance parameter b is left.
+  probability falls with a and is largest on the line a = b + max_drop: one nuisance parameter b remains.
 * With c = allowed[0], the probability on that line is h(b) + k(b): h = P(L <= c) falls with b, since L is binomial
-  with rate b + max_drop; k is the rest. Between two grid points k exceeds its larger end by at most
+  with rate b + max_drop; k is the rest. Between two grid points k exceeds its larger end value by at most
   ``width^2 / 8 * n * I(b)``, I the Fisher information: the second derivative of the probability of any event is
   E[1_event (l'^2 + l'')] of the log-likelihood l, its mean over all is 0, and E[l'^2] = E[-l''] = n I with l'' <= 0.
-* At the ends of the line the intervals are so short that n trials hardly ever differ between their ends.
-* Beyond the grid, the probability is at most h + P(G within the table), and both fall with b.
+* At the ends of the line the intervals are so short that n trials hardly ever differ between their end points.
+* Beyond the grid, the probability is at most h + P(G within the table), and both terms fall with b.
 
-So the level holds for every a and b and every n: no approximation, and nothing left between the grid points. ``c`` is
-what the binomial test on the losses alone allows (it is the test where b = 0), which makes this test at least as
-powerful as that one; each gain then allows about one loss more. Which (L, G) to add for G > 0 is decided by the
-score statistic of paired differences (Tango, Stat. Med. 17, 1998), and how many by bisection on its critical value.
+So the level holds for every a, b and n, without approximation and also between the grid points. ``c`` is what the
+binomial test on the losses alone allows (this test at b = 0), which makes this test at least as powerful; each gain
+allows about one more loss. The score statistic of paired differences (Tango, Stat. Med. 17, 1998) decides which (L, G)
+to add for G > 0, and a bisection on its critical value how many.
 Such unconditional tests are Barnard's; for paired non-inferiority see Hsueh, Liu and Chen, Biometrics 57, 2001.
 """
 
@@ -30,24 +30,23 @@ import numpy as np
 from scipy.special import bdtr, gammaln
 
 _SLACK = 2e-4  # largest error bound of the interpolation on one grid interval
-_TINY = 1e-9  # probabilities that are neglected, and added to the level instead
-_SPARE = 10 * _TINY  # of the risk, kept for them
-RISK_LEAST = 1e-6  # far above what is kept
+_TINY = 1e-9  # probabilities that are neglected and added to the level instead
+_RESERVE = 10 * _TINY  # of the risk, reserved for them
 
 
 def samples_needed(max_drop: float, risk: float) -> int:
-    """The fewest recordings that can show a drop of at most ``max_drop`` at this risk: all alike, none lost.
+    """The fewest recordings that can show a drop of at most ``max_drop`` at this risk, if none is lost.
 
-    ``risk`` is at least ``RISK_LEAST``.
+    ``risk`` is at least :data:`aoi.cutoff.checks.MIN_RISK`.
     """
-    return math.ceil(math.log(risk - _SPARE) / math.log1p(-max_drop))
+    return math.ceil(math.log(risk - _RESERVE) / math.log1p(-max_drop))
 
 
 @lru_cache(maxsize=64)
 def losses_allowed(samples: int, max_drop: float, risk: float) -> np.ndarray:
-    """``allowed``, int64: with G gains, up to ``allowed[min(G, len - 1)]`` losses reject "drop >= max_drop".
+    """``allowed``, int64 (gains,): with G gains, up to ``allowed[min(G, len - 1)]`` losses reject "drop >= max_drop".
 
-    -1 where no number of losses does. The probability of a rejection is at most ``risk`` wherever the drop is
+    An entry is -1 if no number of losses does. The probability of a rejection is at most ``risk`` for every drop of
     ``max_drop`` or more.
     """
     n, delta = samples, max_drop
@@ -57,19 +56,19 @@ def losses_allowed(samples: int, max_drop: float, risk: float) -> np.ndarray:
     level = _Level(n, delta, most, gains, risk)
 
     def region(critical: float) -> np.ndarray:
-        """Losses are allowed as long as the score stays at or below -critical; at least as many as without gains."""
+        """Losses allowed for each number of gains: as long as the score is at most -critical, but at least ``most``."""
         more = np.logical_and.accumulate(z <= -critical, axis=1).sum(axis=1)
         return np.where(gains == 0, most, most + more)
 
     low, high = 0.5, 0.5
     while level.of(region(high), every=6) > risk:
         low, high = high, high + 1.0
-        if high > 40:  # a risk too small for anything beyond the binomial test
+        if high > 40:  # the risk is too small for more than the binomial test
             return np.array([most])
     while high - low > 2e-3:
         middle = (low + high) / 2
         low, high = (low, middle) if level.of(region(middle), every=6) <= risk else (middle, high)
-    while level.of(region(high)) > risk:  # the coarse grid was too kind
+    while level.of(region(high)) > risk:  # the coarse grid underestimated the level
         high *= 1.002
         if high > 40:
             return np.array([most])
@@ -80,15 +79,15 @@ def losses_allowed(samples: int, max_drop: float, risk: float) -> np.ndarray:
 
 
 def shows_drop_at_most(lost: int, gained: int, samples: int, max_drop: float, risk: float) -> bool:
-    """True where the counts reject "the drop is max_drop or more" at level ``risk``."""
+    """Whether the counts reject "the drop is max_drop or more" at level ``risk``."""
     allowed = losses_allowed(samples, max_drop, risk)
     return bool(lost <= allowed[min(gained, len(allowed) - 1)])
 
 
 def _binomial_limit(n: int, delta: float, risk: float) -> int:
-    """Largest c with P(Binomial(n, delta) <= c) <= risk; -1 where there is none."""
+    """Largest c with P(Binomial(n, delta) <= c) <= risk; -1 if there is none."""
     counts = np.arange(math.ceil(n * delta) + 2)
-    return int((bdtr(counts, n, delta) <= risk - _SPARE).sum()) - 1
+    return int((bdtr(counts, n, delta) <= risk - _RESERVE).sum()) - 1
 
 
 def _score(n: int, delta: float, gains: np.ndarray, most: int) -> np.ndarray:
@@ -96,12 +95,12 @@ def _score(n: int, delta: float, gains: np.ndarray, most: int) -> np.ndarray:
     losses = most + 1 + np.arange(len(gains) + math.ceil(n * delta))
     g, lost = gains[:, None].astype(float), losses[None, :].astype(float)
     middle = lost * (1 - delta) + g * (1 - 3 * delta) - 2 * (n - lost - g) * delta
-    b = (middle + np.sqrt(middle**2 + 8 * n * g * delta * (1 - delta))) / (4 * n)  # likeliest b on the line
+    b = (middle + np.sqrt(middle**2 + 8 * n * g * delta * (1 - delta))) / (4 * n)  # maximum likelihood b on the line
     return np.where(lost + g <= n, (lost - g - n * delta) / np.sqrt(n * (2 * b + delta - delta**2)), np.inf)
 
 
 class _Level:
-    """Upper bound of the probability of a region over the line a = b + delta."""
+    """Upper bound of the probability of a rejection region over the line a = b + delta."""
 
     def __init__(self, n: int, delta: float, most: int, gains: np.ndarray, risk: float) -> None:
         self._n, self._most, self._gains = n, most, gains
@@ -132,7 +131,7 @@ class _Level:
         return float(bdtr(self._gains[-1], self._n, b) + _cdf(self._most, self._n, np.array(b + delta)))
 
     def of(self, allowed: np.ndarray, every: int = 1) -> float:
-        """The bound; with ``every`` > 1 an estimate from every so-manyth grid point, without the bound between them."""
+        """The bound. ``every`` > 1: an estimate from every n-th grid point only, without what lies between them."""
         rows = np.arange(0, len(self._b), every)
         mask = self._seen[rows] & (allowed > self._most)
         row, gain = np.nonzero(mask)

@@ -1,7 +1,7 @@
-"""The confidence and gap rules in whole numbers, as an embedded processor decides them: tables and comparisons.
+"""The confidence and gap rules in integer arithmetic for an embedded processor: tables and comparisons.
 
-Here they are defined, on int64; a translation into C gives the same decisions bit by bit. Both tables round so that
-the integer rule never stops before the rule of real numbers would (up to that rule's own float rounding).
+This is the definition, on int64; the C version makes bit-identical decisions. Both tables round so that the integer
+rule never stops before the floating-point rule would (up to that rule's own rounding).
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from math import ceil
 import numpy as np
 
 TABLE_LENGTH = 1024
-"""Most entries of a table: 4 KB of 32 bits."""
+"""Largest number of table entries: 4 KB of 32-bit words."""
 SHARE_BITS = 28
-"""Probabilities are multiples of 2^-28. Up to 256 classes, all products stay below 2^64."""
+"""Probabilities are multiples of 2^-28. For up to 256 classes all products stay below 2^64."""
 GAP_BITS = 16
 """Gap thresholds are multiples of 2^-16."""
 UNIT_BITS = 8
 """A step's gap unit is a multiple of 2^-8."""
 
-_CONTEXT = Context(prec=40)  # Decimal's exp is rounded correctly: the same table on every machine
+_CONTEXT = Context(prec=40)  # Decimal rounds exp correctly: the same table on every machine
 
 
 @lru_cache(maxsize=32)
 def exp_table(scale: float) -> tuple[int, np.ndarray]:
     """(shift, table): ``table[i] = ceil(2^28 * exp(-scale * (i << shift)))``, int64 (n,), n up to 1024.
 
-    The last entry is 1 and stands for all greater distances. ``shift`` is the smallest that leaves n within 1024: 0
-    for spike counts, more for voltages, whose distances are rounded down by it.
+    The last entry is 1 and holds for all larger distances. ``shift`` is the smallest for which n is at most 1024: 0
+    for spike counts, more for voltages, whose distances it rounds down.
     """
     reach = SHARE_BITS * np.log(2.0) / scale  # distance at which the exponential is 2^-28
     shift = 0
@@ -47,7 +47,8 @@ def exp_table(scale: float) -> tuple[int, np.ndarray]:
 
 
 def share_total(scores: np.ndarray, shift: int, table: np.ndarray) -> np.ndarray:
-    """Σ over classes of the table at the distance from the best: scores int64 (samples, classes) → int64 (samples,)."""
+    """Sum over classes of the table at the distance from the best class: int64 (samples, classes) → int64
+    (samples,)."""
     peak = scores.max(axis=-1)
     total = np.zeros(len(scores), dtype=np.int64)
     last = np.uint64(len(table) - 1)
@@ -63,15 +64,15 @@ def share_limit(threshold: float) -> int:
 
 
 def share_stops(total: np.ndarray, limit: int) -> np.ndarray:
-    """int64 (samples,) → bool (samples,), by multiplication alone; for up to 256 classes."""
+    """Which totals, int64 (samples,), stop: bool (samples,). By multiplication only; for up to 256 classes."""
     product = total.astype(np.uint64) * np.uint64(limit)
     return product <= np.uint64(1 << (2 * SHARE_BITS))
 
 
 def gap_share(gap: np.ndarray, unit: int) -> np.ndarray:
-    """``floor(gap * 2^24 / unit)``, exact below 2^62 and at least 2^62 above it: uint64 (samples,) → uint64 (samples,).
+    """``floor(gap * 2^24 / unit)``, exact below 2^62, otherwise at least 2^62: uint64 (samples,) → uint64 (samples,).
 
-    ``unit``: of :func:`gap_unit`, at most 2^38.
+    ``unit``: from :func:`gap_unit`, at most 2^38.
     """
     bits = np.uint64(GAP_BITS + UNIT_BITS)
     whole, rest = np.divmod(gap, np.uint64(unit))
@@ -84,7 +85,7 @@ def gap_unit(unit: float) -> int:
 
 
 def gap_limits(threshold: float, units: tuple[float, ...]) -> np.ndarray:
-    """Table of the least gap that stops at each step, int64 (T,): ``ceil(K * unit / 2^24)``, K the threshold in 2^-16.
+    """Smallest gap that stops at each step, int64 (T,): ``ceil(K * unit / 2^24)``, K the threshold in 2^-16.
 
     Stop where ``top1 - top2 >= limits[t - 1]``.
     """

@@ -1,7 +1,7 @@
-"""Does the guarantee hold, and what does it cost? Calibrate-then-test over and over, where the truth is known.
+"""Does the guarantee hold, and what does it cost? Repeated calibration where the true drop is known.
 
-A population of runs stands for the world: calibration recordings are drawn from it with replacement, so the true drop
-of a rule is its drop on the whole population, exactly.
+Calibration recordings are drawn with replacement from a population of runs, so that the true drop of a rule is exactly
+its drop on the whole population.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
+from aoi.choices import RuleName
 from aoi.cutoff.calibration import calibrate
 from aoi.cutoff.exact import losses_allowed
 from aoi.cutoff.rule import Rule, candidates, decide, statistics, stop_steps
@@ -32,7 +33,7 @@ class Runs:
 
 
 def steady(samples: int, generator: np.random.Generator) -> Runs:
-    """Spike counts; the right class fires more often than the others, by as much as the sample is easy."""
+    """Spike counts: the true class fires more often than the others, the more so the easier the sample."""
     labels = generator.integers(0, CLASSES, samples)
     rates = np.full((samples, CLASSES), 0.2)
     rates[np.arange(samples), labels] = generator.uniform(0.3, 1.2, samples)
@@ -41,8 +42,8 @@ def steady(samples: int, generator: np.random.Generator) -> Runs:
 
 
 def turning(samples: int, generator: np.random.Generator, share: float = 0.08) -> Runs:
-    """Spike counts whose leader changes in ``share`` of the runs, half of them from wrong to right and half the other
-    way: stopping early loses some answers and gains others."""
+    """Spike counts whose leading class changes in ``share`` of the runs, half of them from wrong to correct and half
+    the other way: stopping early loses some answers and gains others."""
     labels = generator.integers(0, CLASSES, samples)
     other = (labels + generator.integers(1, CLASSES, samples)) % CLASSES
     kind, turn = generator.random(samples), generator.integers(2, STEPS // 2, samples)
@@ -56,13 +57,12 @@ def turning(samples: int, generator: np.random.Generator, share: float = 0.08) -
 
 
 def restless(samples: int, generator: np.random.Generator) -> Runs:
-    """As ``turning``, in a quarter of the runs: so many answers lost and gained that their noise hides small drops."""
+    """As ``turning``, in a quarter of the runs: losses and gains are so many that their noise hides small drops."""
     return turning(samples, generator, share=0.25)
 
 
 def late(samples: int, generator: np.random.Generator) -> Runs:
-    """Voltages of a drift that sets in at a time of its own, in heavy-tailed noise whose strength differs from run to
-    run: early confidence misleads."""
+    """Voltages with a drift of random onset in heavy-tailed noise of random strength: early confidence misleads."""
     labels = generator.integers(0, CLASSES, samples)
     onset = generator.geometric(0.35, samples)
     noise = generator.standard_t(3, (samples, CLASSES, STEPS)) * generator.gamma(2.0, 300, (samples, 1, 1))
@@ -80,14 +80,14 @@ DISTRIBUTIONS: dict[str, Callable[[int, np.random.Generator], Runs]] = {
 
 @dataclass(frozen=True, eq=False)
 class Repetitions:
-    """Outcomes of calibrate-then-test, arrays of shape (repetitions,)."""
+    """Outcomes of repeated calibration, arrays (repetitions,)."""
 
     max_drop: float
     risk: float
     drop: np.ndarray  # true drop of the chosen threshold
     certified: np.ndarray  # bool
     mean_step: np.ndarray  # true mean decision step
-    oracle_step: np.ndarray  # of the earliest candidate whose true drop is within max_drop; NaN if not asked for
+    oracle_step: np.ndarray  # mean step of the earliest candidate that truly keeps max_drop; NaN if not requested
     steps: int  # T
 
     @property
@@ -97,35 +97,34 @@ class Repetitions:
 
     @property
     def most_exceeded(self) -> int:
-        """The most that chance explains at the 99 % level if the promise holds: of a binomial with rate ``risk``."""
+        """The most that chance explains if the guarantee holds: the 99 % quantile of a binomial with rate ``risk``."""
         return int(binom.ppf(0.99, len(self.drop), self.risk))
 
     @property
     def earliness(self) -> np.ndarray:
-        """How close to the oracle, the smaller of two readings: oracle's mean step over ours, and the steps saved of T
-        over the oracle's."""
-        left, possible = self.steps - self.mean_step, self.steps - self.oracle_step
-        saved = np.where(possible > 0, left / np.where(possible > 0, possible, 1.0), 1.0)  # nothing to save: all saved
+        """Closeness to the oracle: the smaller of its mean step over ours, and our saved steps over its saved steps."""
+        saved, possible = self.steps - self.mean_step, self.steps - self.oracle_step
+        saved = np.where(possible > 0, saved / np.where(possible > 0, possible, 1.0), 1.0)  # nothing to save: 1
         return np.minimum(self.oracle_step / self.mean_step, saved)
 
 
-def repeat(
-    world: Runs,
+def repeat_calibration(
+    population: Runs,
     *,
     samples: int,
     repetitions: int,
     max_drop: float,
     risk: float,
-    rule: str = "confidence",
+    rule: RuleName = "confidence",
     oracle: bool = False,
     seed: int = 0,
 ) -> Repetitions:
-    """Draws ``samples`` runs from ``world`` with replacement, calibrates on them, measures on all of ``world``."""
+    """Draws ``samples`` runs from ``population`` with replacement, calibrates on them and measures on all of it."""
     generator = np.random.default_rng(seed)
-    full = (decide(None, world.scores).prediction == world.labels).mean()
+    full = (decide(None, population.scores).prediction == population.labels).mean()
     rows = []
     for _ in range(repetitions):
-        drawn = world.take(generator.integers(0, len(world.labels), samples))
+        drawn = population.take(generator.integers(0, len(population.labels), samples))
         result = calibrate(
             drawn.scores,
             drawn.labels,
@@ -134,28 +133,28 @@ def repeat(
             rule=rule,
             seed=int(generator.integers(2**31)),
         )
-        chosen = decide(result.rule, world.scores)
-        drop = full - (chosen.prediction == world.labels).mean()
-        best = _oracle_step(result.rule, world, max_drop) if oracle else np.nan
+        chosen = decide(result.rule, population.scores)
+        drop = full - (chosen.prediction == population.labels).mean()
+        best = _oracle_step(result.rule, population, max_drop) if oracle else np.nan
         rows.append((drop, result.certified, chosen.step.mean(), best))
     drop, certified, mean_step, oracle_step = np.array(rows, dtype=np.float64).T
-    return Repetitions(max_drop, risk, drop, certified == 1, mean_step, oracle_step, world.scores.shape[-1])
+    return Repetitions(max_drop, risk, drop, certified == 1, mean_step, oracle_step, population.scores.shape[-1])
 
 
-def _oracle_step(rule: Rule, world: Runs, max_drop: float) -> float:
-    """Mean step of the earliest stops among the rule's candidates whose drop on ``world`` is within ``max_drop``."""
-    table, right = statistics(rule, world.scores), world.scores.argmax(axis=1) == world.labels[:, None]
+def _oracle_step(rule: Rule, population: Runs, max_drop: float) -> float:
+    """Smallest mean step among the rule's candidates whose drop on ``population`` is at most ``max_drop``."""
+    table, correct = statistics(rule, population.scores), population.scores.argmax(axis=1) == population.labels[:, None]
     rows, best = np.arange(len(table)), float(table.shape[1])
     for threshold in candidates(rule, table.shape[1]):
         step = stop_steps(table, threshold)
-        if right[:, -1].mean() - right[rows, step - 1].mean() <= max_drop + 1e-12:
+        if correct[:, -1].mean() - correct[rows, step - 1].mean() <= max_drop + 1e-12:
             best = min(best, float(step.mean()))
     return best
 
 
 @dataclass(frozen=True)
 class Division:
-    """One random division of recordings into those that calibrate and those that test."""
+    """The outcome of one random division of recordings into a calibration part and a test part."""
 
     certified: bool
     threshold: float
@@ -163,31 +162,31 @@ class Division:
     mean_step: float  # on the test part
 
 
-def divide(
+def measure_divisions(
     runs: Runs,
     *,
     divisions: int,
     samples: int,
     max_drop: float,
     risk: float,
-    rule: str = "confidence",
-    shows: np.ndarray | None = None,
+    rule: RuleName = "confidence",
+    object_of: np.ndarray | None = None,
     seed: int = 0,
 ) -> list[Division]:
-    """Calibrates on ``samples`` recordings and measures on the others, for ``divisions`` random divisions.
+    """Calibrates on ``samples`` recordings and tests on the others, for ``divisions`` random divisions.
 
-    ``shows`` (recordings,): the object that each recording shows. Where it is given, ``samples`` objects calibrate,
-    with one recording each, and the measure is taken on all recordings of the other objects.
+    ``object_of`` (recordings,): the object in each recording. If given, one recording each of ``samples`` objects
+    calibrates, and all recordings of the other objects test.
     """
     generator, results = np.random.default_rng(seed), []
     for _ in range(divisions):
         order = generator.permutation(len(runs.labels))
-        mine, rest = order[:samples], order[samples:]
-        if shows is not None:
-            objects, first = np.unique(shows[order], return_index=True)
+        fit, test = order[:samples], order[samples:]
+        if object_of is not None:
+            objects, first = np.unique(object_of[order], return_index=True)
             chosen_objects = generator.permutation(len(objects))[:samples]
-            mine, rest = order[first[chosen_objects]], np.flatnonzero(~np.isin(shows, objects[chosen_objects]))
-        known, unseen = runs.take(mine), runs.take(rest)
+            fit, test = order[first[chosen_objects]], np.flatnonzero(~np.isin(object_of, objects[chosen_objects]))
+        known, unseen = runs.take(fit), runs.take(test)
         result = calibrate(known.scores, known.labels, max_drop=max_drop, risk=risk, rule=rule)
         chosen = decide(result.rule, unseen.scores)
         full = (decide(None, unseen.scores).prediction == unseen.labels).mean()
@@ -196,16 +195,20 @@ def divide(
     return results
 
 
-def simulate(worlds: dict[str, Runs], *, repetitions: int = 2000, max_drop: float = 0.01, risk: float = 0.05) -> str:
-    """Markdown table: how often a certified drop is exceeded, on 1,500 recordings; how early it stops, on 5,000.
+def validity_table(
+    populations: dict[str, Runs], *, repetitions: int = 2000, max_drop: float = 0.01, risk: float = 0.05
+) -> str:
+    """Markdown table: how often a certified drop is exceeded, with 1,500 recordings; how early it stops, with 5,000.
 
-    ``worlds``: populations by name, e.g. of :data:`DISTRIBUTIONS`.
+    ``populations``: by name, for instance from :data:`DISTRIBUTIONS`.
     """
     rows = []
-    for name, world in worlds.items():
-        held = repeat(world, samples=1500, repetitions=repetitions, max_drop=max_drop, risk=risk, seed=1)
-        early = repeat(
-            world,
+    for name, population in populations.items():
+        held = repeat_calibration(
+            population, samples=1500, repetitions=repetitions, max_drop=max_drop, risk=risk, seed=1
+        )
+        early = repeat_calibration(
+            population,
             samples=5000,
             repetitions=max(repetitions // 20, 2),
             max_drop=max_drop,
@@ -218,27 +221,27 @@ def simulate(worlds: dict[str, Runs], *, repetitions: int = 2000, max_drop: floa
             f"| {early.mean_step.mean():.2f} | {early.oracle_step.mean():.2f} | {early.earliness.mean():.3f} |"
         )
     head = (
-        f"| world | certified (1,500) | true drop above {max_drop:g} | allowed at {risk:g}, 99 % "
+        f"| population | certified (1,500) | true drop above {max_drop:g} | allowed at {risk:g}, 99 % "
         "| mean step (5,000) | oracle | as early |"
     )
     return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
 
 
-def tabulate(
+def division_table(
     runs: Runs,
     *,
-    rules: tuple[str, ...],
+    rules: tuple[RuleName, ...],
     trials: tuple[tuple[int, float], ...],
-    shows: np.ndarray | None = None,
+    object_of: np.ndarray | None = None,
     divisions: int = 20,
     risk: float = 0.05,
 ) -> str:
-    """Markdown table of random divisions of recordings; ``trials``: recordings that calibrate, and max-drop."""
+    """Markdown table of random divisions of recordings; ``trials``: pairs of calibration recordings and max_drop."""
     rows = []
     for rule in rules:
         for samples, max_drop in trials:
-            parts = divide(
-                runs, divisions=divisions, samples=samples, max_drop=max_drop, risk=risk, rule=rule, shows=shows
+            parts = measure_divisions(
+                runs, divisions=divisions, samples=samples, max_drop=max_drop, risk=risk, rule=rule, object_of=object_of
             )
             above = sum(part.certified and part.drop > max_drop + 1e-12 for part in parts)
             rows.append(
@@ -250,8 +253,8 @@ def tabulate(
     return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
 
 
-def allowances(risk: float = 0.05) -> str:
-    """Markdown table: losses that the exact test allows at some gains, and the binomial test on the losses alone."""
+def allowance_table(risk: float = 0.05) -> str:
+    """Markdown table: losses that the exact test allows for some numbers of gains (0: as the binomial test)."""
     gains = (0, 5, 10, 20, 40)
     rows = []
     for samples, max_drop in ((598, 0.005), (1200, 0.01), (4000, 0.01), (4000, 0.005), (20_000, 0.005)):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numba import typeof
 
+from aoi.choices import Readout
 from aoi.engine import kernels
 from aoi.engine.plan import NO_BYTES, NetworkPlan
 from aoi.engine.state import State
-from aoi.netx.description import Readout
 
 _NO_MESSAGES = np.empty(0, np.int32)
 

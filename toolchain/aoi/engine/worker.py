@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from aoi.choices import Readout
 from aoi.engine import kernels
 from aoi.engine.plan import MATRIX_MIN_ROWS, MATRIX_ROWS, NO_BYTES, NetworkPlan, byte_rows
 from aoi.engine.single_step import SingleSteps
 from aoi.engine.state import State
-from aoi.netx.description import Readout
 
 _NO_MESSAGES = np.empty(0, np.int32)
 _NO_ROWS = np.zeros(1, np.int64)

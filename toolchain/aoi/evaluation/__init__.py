@@ -1,1 +1,1 @@
-"""Anytime curves, metrics, equality checks; pure numpy."""
+"""Accuracy at every step, metrics and equality checks; numpy only. One metric per module."""

@@ -1,4 +1,4 @@
-"""How accurate a network is at each step, and what a cutoff gains and costs."""
+"""The accuracy of a network at each step, and what a cutoff saves and costs."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from aoi.cutoff.rule import Decisions
 
 @dataclass(frozen=True, eq=False)
 class AnytimeResult:
-    """Whole runs judged. Steps count from 1."""
+    """Accuracy at each step and with a cutoff. Steps count from 1."""
 
-    accuracy_at: np.ndarray  # float64 (T,): accuracy when all samples stop at step t
+    accuracy_at: np.ndarray  # float64 (T,): accuracy if all samples stop at step t
     decisions: Decisions
     labels: np.ndarray  # int64 (samples,)
 
     @property
     def steps(self) -> int:
+        """T."""
         return len(self.accuracy_at)
 
     @property
     def full_accuracy(self) -> float:
+        """At T."""
         return float(self.accuracy_at[-1])
 
     @property
     def accuracy(self) -> float:
-        """With the cutoff."""
+        """Of the decisions, with the cutoff."""
         return float((self.decisions.prediction == self.labels).mean())
 
     @property
@@ -36,7 +38,7 @@ class AnytimeResult:
         return float(self.decisions.step.mean())
 
     def summary(self) -> dict[str, Any]:
-        """The keys that others rely on."""
+        """Plain numbers for JSON, under the documented keys."""
         return {
             "samples": len(self.labels),
             "steps": self.steps,
@@ -48,7 +50,7 @@ class AnytimeResult:
 
 
 def drops(accuracy: float, full: float, peak: float) -> dict[str, float]:
-    """Accuracy with the cutoff against all T steps, and against the best step: a network may peak before T."""
+    """Drops of accuracy with the cutoff, from all T steps and from the best step: a network may peak before T."""
     return {
         "full_accuracy": full,
         "accuracy": accuracy,
@@ -57,17 +59,21 @@ def drops(accuracy: float, full: float, peak: float) -> dict[str, float]:
     }
 
 
-def right_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Accumulated readout (samples, classes, T), labels (samples,) → is the answer right at each step, bool
-    (samples, T). A tie between classes goes to the smaller index, as in :func:`~aoi.cutoff.rule.decide`."""
-    right: np.ndarray = scores.argmax(axis=1) == labels[:, None]
-    return right
+def correct_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether the prediction is correct at each step, bool (samples, T).
+
+    ``scores``: accumulated readout (samples, classes, T); ``labels``: int (samples,). A tie between classes goes to the
+    smaller index, as in :func:`~aoi.cutoff.rule.decide`.
+    """
+    correct: np.ndarray = scores.argmax(axis=1) == labels[:, None]
+    return correct
 
 
 def accuracy_at(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Accumulated readout (samples, classes, T), labels (samples,) → accuracy at each step, float64 (T,)."""
-    return right_at(scores, labels).mean(axis=0)
+    """Accuracy at each step, float64 (T,); accumulated readout (samples, classes, T), labels int (samples,)."""
+    return correct_at(scores, labels).mean(axis=0)
 
 
-def judge(scores: np.ndarray, labels: np.ndarray, decisions: Decisions) -> AnytimeResult:
+def anytime_result(scores: np.ndarray, labels: np.ndarray, decisions: Decisions) -> AnytimeResult:
+    """Compares ``decisions`` with full inference; ``scores`` (samples, classes, T), ``labels`` int (samples,)."""
     return AnytimeResult(accuracy_at(scores, labels), decisions, labels)

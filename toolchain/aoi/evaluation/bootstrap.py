@@ -1,4 +1,4 @@
-"""How far a number would move on other recordings of the same kind: percentile bootstrap (Efron 1979), 95 %."""
+"""Percentile bootstrap (Efron 1979): how much a number would vary over other recordings of the same kind."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 LEVEL = 0.95
-_CHUNK = 1 << 22  # drawn indices that are held at a time
+_CHUNK = 1 << 22  # drawn indices held in memory at a time
 
 
 @dataclass(frozen=True)
 class Bootstrap:
     """Resamples of N samples with replacement.
 
-    The same seed draws the same resamples, so that whatever is computed with one object is paired: the difference of
-    two numbers has an interval of its own, often much narrower than those of the two. Any number that is a function of
-    means over samples can be had; what has no spread in the sample, such as an accuracy of 1, shows none here either.
+    The same seed draws the same resamples, so that all numbers computed with one object are paired: the interval of a
+    difference is often much narrower than those of its two numbers. Works for any function of means over samples. What
+    does not vary in the sample, such as an accuracy of 1, has an interval of width 0.
     """
 
     samples: int
@@ -25,13 +25,13 @@ class Bootstrap:
     seed: int = 0
 
     def means(self, values: np.ndarray) -> np.ndarray:
-        """The mean over each resample: ``values`` (samples, ...), bool or real → float64 (resamples, ...)."""
+        """Mean over each resample: ``values`` (samples, ...), bool or real → float64 (resamples, ...)."""
         flat = values.reshape(self.samples, -1).astype(np.float64)
         drawn = np.concatenate([weights @ flat for weights in self._weights()])
         return drawn.reshape(self.resamples, *values.shape[1:]) / self.samples
 
     def _weights(self) -> Iterator[np.ndarray]:
-        """How often each sample is in each resample, float64 (some resamples, samples)."""
+        """How often each resample contains each sample, float64 (some resamples, samples), in chunks."""
         generator = np.random.default_rng(self.seed)
         rows = max(1, _CHUNK // self.samples)
         for first in range(0, self.resamples, rows):
@@ -42,6 +42,6 @@ class Bootstrap:
 
 
 def interval(draws: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """Lower and upper end of the central ``level`` of the draws, (resamples,)."""
+    """Lower and upper end of the central interval that holds the share ``level`` of ``draws`` (resamples,)."""
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

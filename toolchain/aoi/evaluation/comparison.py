@@ -1,4 +1,4 @@
-"""Rules side by side: what each needs for the same loss of accuracy."""
+"""Compares stopping rules: the steps that each needs at the same accuracy drop."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import numpy as np
 
 from aoi.cutoff.rule import Rule, candidates, statistics
 from aoi.evaluation.bootstrap import Bootstrap, interval
-from aoi.evaluation.sweep import AtDrop, Sweep, at_drop, sweep
+from aoi.evaluation.operating_points import EarliestPoint, OperatingPoints, earliest_within_drop, operating_points
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
-    """A rule over all its thresholds, and its earliest operating point within the allowed drop."""
+class RuleOperatingPoints:
+    """All operating points of a rule, and the earliest one within the accepted drop."""
 
-    rule: Rule  # its own threshold does not matter
-    points: Sweep
-    best: AtDrop
+    rule: Rule  # its own threshold is not used
+    points: OperatingPoints
+    best: EarliestPoint
 
     def summary(self) -> dict[str, Any]:
-        """Plain numbers, ready for JSON; ``interval`` of ``mean_decision_step`` holds the choice of the threshold."""
+        """Plain numbers for JSON. ``interval``, of ``mean_decision_step``, includes the choice of the threshold."""
         points, best = self.points, self.best
         return {
             "rule": self.rule.name,
             "threshold": best.threshold,
-            "samples": len(points.full_right),
+            "samples": len(points.full_correct),
             "steps": points.steps,
-            "full_accuracy": float(points.full_right.mean()),
+            "full_accuracy": float(points.full_correct.mean()),
             "accuracy": best.accuracy,
             "accuracy_drop": best.accuracy_drop,
             "max_drop": best.max_drop,
@@ -51,14 +51,15 @@ class Compared:
 
 def compare_rules(
     rules: Sequence[Rule], scores: np.ndarray, labels: np.ndarray, max_drop: float
-) -> tuple[Compared, ...]:
-    """Sweeps each rule over its own candidates on the same samples; all draws are paired.
+) -> tuple[RuleOperatingPoints, ...]:
+    """Tries each rule's candidate thresholds on the same samples; all bootstrap draws are paired.
 
-    ``scores``: accumulated readout (samples, classes, T); ``labels``: int (samples,); ``max_drop``: a share.
+    ``scores``: accumulated readout (samples, classes, T); ``labels``: int (samples,); ``max_drop``: largest accepted
+    drop of accuracy from T, in (0, 1).
     """
     resamples = Bootstrap(len(labels))
     compared = []
     for rule in rules:
-        points = sweep(statistics(rule, scores), candidates(rule, scores.shape[-1]), scores, labels)
-        compared.append(Compared(rule, points, at_drop(points, max_drop, resamples)))
+        points = operating_points(statistics(rule, scores), candidates(rule, scores.shape[-1]), scores, labels)
+        compared.append(RuleOperatingPoints(rule, points, earliest_within_drop(points, max_drop, resamples)))
     return tuple(compared)

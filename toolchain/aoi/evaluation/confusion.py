@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrix."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def confusion_matrix(labels: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
-    """int64 (classes, columns): how many samples of class row were taken for class column.
+    """Number of samples of class ``row`` predicted as class ``column``, int64 (classes, columns).
 
-    ``labels`` and ``prediction`` int (samples,). There are as many columns as classes, or more where a network has
-    outputs beyond them and answered with one.
+    ``labels`` and ``prediction``: int (samples,). There are as many columns as classes, or more if a network has more
+    outputs than classes and predicted one of those.
     """
     columns = max(classes, int(prediction.max(initial=-1)) + 1)
     return np.bincount(labels * columns + prediction, minlength=classes * columns).reshape(classes, columns)

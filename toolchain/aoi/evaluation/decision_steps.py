@@ -1,4 +1,4 @@
-"""When samples are decided: the spread behind the mean, and class by class."""
+"""The distribution of decision steps, overall and per class."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PERCENTILES = (5, 25, 50, 75, 95, 99)
 
 
 def percentiles(step: np.ndarray, of: tuple[int, ...] = PERCENTILES) -> dict[int, int]:
-    """Percentile → the smallest decision step by which that share of the samples is decided; ``step`` (samples,)."""
+    """Percentile → the smallest step by which that share of the samples is decided; ``step`` int (samples,)."""
     values = np.percentile(step, of, method="inverted_cdf")
     return {percent: int(value) for percent, value in zip(of, values, strict=True)}
 
 
 @dataclass(frozen=True)
 class ClassResult:
-    """The samples of one class. All but ``samples`` are None where there are none."""
+    """Results of one class. All but ``samples`` are None if it has no samples."""
 
     samples: int
     accuracy: float | None
@@ -28,7 +28,7 @@ class ClassResult:
 
 
 def per_class(labels: np.ndarray, decisions: Decisions, classes: int) -> tuple[ClassResult, ...]:
-    """One result a class, in order; ``labels`` int (samples,)."""
+    """One result per class, in order; ``labels`` int (samples,)."""
     results = []
     for label in range(classes):
         chosen = labels == label

@@ -1,4 +1,4 @@
-"""Are two executions of one network the same, at every layer, step and neuron?"""
+"""Whether two executions of a network are equal at every layer, step and neuron."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Trace = Mapping[str, np.ndarray]  # any of "s", "u", "v", or of other names: (samples, ..., T), time aligned
+Trace = Mapping[str, np.ndarray]
+"""What a layer did: "s", "u", "v" or other quantities, (samples, ..., T) each, aligned in time."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The first place where two executions differ: earliest step, then layer, then sample."""
+    """The first difference of two executions, by step, then layer, then sample."""
 
     layer: int
     quantity: str
@@ -32,13 +33,18 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Comparison:
-    compared: int  # values
-    mismatches: int
+    """The outcome of :func:`compare`."""
+
+    compared: int  # number of values
+    mismatches: int  # number of values that differ
     first: Mismatch | None
 
 
 def compare(reference: Sequence[Trace], found: Sequence[Trace]) -> Comparison:
-    """Compares what both executions recorded, layer by layer."""
+    """Compares the quantities that both executions recorded, one trace per layer.
+
+    Raises ValueError if the numbers of layers or the shapes differ.
+    """
     if len(reference) != len(found):
         raise ValueError(f"{len(found)} layers recorded instead of {len(reference)}")
     compared = mismatches = 0

@@ -1,4 +1,4 @@
-"""Every number of an evaluation in one place, with bootstrap intervals: what ``aoi evaluate --json`` prints."""
+"""All numbers of an evaluation, with bootstrap intervals: the JSON of ``aoi evaluate``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from aoi.cutoff.rule import Decisions
-from aoi.evaluation.anytime import judge, right_at
+from aoi.evaluation.anytime import anytime_result, correct_at
 from aoi.evaluation.bootstrap import Bootstrap, interval
 from aoi.evaluation.confusion import confusion_matrix
-from aoi.evaluation.cost import activation_sparsity, until
+from aoi.evaluation.cost import activation_sparsity, sum_until
 from aoi.evaluation.decision_steps import per_class, percentiles
-from aoi.evaluation.oracle import earliest, optimal_cutoff
-from aoi.evaluation.reliability import BINS, bin_of, reliability, reliability_at
+from aoi.evaluation.oracle import earliest_correct, optimal_cutoff
+from aoi.evaluation.reliability import BINS, bin_index, reliability, reliability_at
 
 
 def summarise(
@@ -29,26 +29,32 @@ def summarise(
     operations: np.ndarray,
     neurons: Sequence[int],
 ) -> dict[str, Any]:
-    """Plain numbers, lists and dicts, ready for JSON.
+    """Plain numbers, lists and dicts for JSON.
 
-    ``scores``: int64 (samples, outputs, T), accumulated readout; ``labels``: int (samples,), indices into ``classes``;
-    ``decisions``: of the rule; ``confidence``: float (samples, T), at each step; ``spikes``, ``operations``: int64
-    (samples, layers, T), of each layer at each step; ``neurons``: of each layer.
+    Args:
+        scores: accumulated readout, int64 (samples, outputs, T).
+        labels: indices into ``classes``, int (samples,).
+        decisions: of the rule.
+        confidence: at each step, float (samples, T).
+        classes: their names.
+        spikes: of each layer at each step, int64 (samples, layers, T).
+        operations: synaptic operations of each layer at each step, int64 (samples, layers, T).
+        neurons: number of neurons of each layer.
     """
-    right = right_at(scores, labels)
-    full = np.full(len(labels), right.shape[1])
+    correct = correct_at(scores, labels)
+    full = np.full(len(labels), correct.shape[1])
     cost = {
-        "spikes": (until(spikes, decisions.step), until(spikes, full)),
-        "operations": (until(operations, decisions.step), until(operations, full)),
+        "spikes": (sum_until(spikes, decisions.step), sum_until(spikes, full)),
+        "operations": (sum_until(operations, decisions.step), sum_until(operations, full)),
     }
-    diagrams = reliability_at(confidence, right)
+    diagrams = reliability_at(confidence, correct)
     at_decision = reliability(decisions.confidence, decisions.prediction == labels)
-    oct_, first = optimal_cutoff(scores, labels), earliest(scores, labels)
-    summary = judge(scores, labels, decisions).summary()
+    oct_, earliest = optimal_cutoff(scores, labels), earliest_correct(scores, labels)
+    summary = anytime_result(scores, labels, decisions).summary()
     summary |= {
         "decision_step_percentiles": {str(k): v for k, v in percentiles(decisions.step).items()},
         "oct_mean": float(oct_.mean()),
-        "average_earliest_step": float(first.mean()),
+        "average_earliest_step": float(earliest.mean()),
         "mean_confidence": float(decisions.confidence.mean()),
         "ece": at_decision.error,
         "ece_at": [diagram.error for diagram in diagrams],
@@ -66,7 +72,7 @@ def summarise(
         "activation_sparsity": activation_sparsity(spikes, neurons, decisions.step),
         "activation_sparsity_full": activation_sparsity(spikes, neurons, full),
     }
-    summary["intervals"] = _intervals(right, labels, decisions, oct_, first, cost)
+    summary["intervals"] = _intervals(correct, labels, decisions, oct_, earliest, cost)
     return summary
 
 
@@ -86,31 +92,31 @@ def _cost(decided: np.ndarray, full: np.ndarray) -> dict[str, Any]:
 
 
 def _ratio(part: Any, whole: Any) -> Any:
-    """Full inference that costs nothing is not undercut: 1."""
+    """``part / whole``; 1 if the whole is 0, since nothing can be saved."""
     return np.divide(part, whole, out=np.ones_like(whole, dtype=np.float64), where=whole > 0) + 0.0
 
 
 def _intervals(
-    right: np.ndarray,
+    correct: np.ndarray,
     labels: np.ndarray,
     decisions: Decisions,
     oct_: np.ndarray,
-    first: np.ndarray,
+    earliest: np.ndarray,
     cost: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> dict[str, Any]:
-    """95 % bootstrap intervals [low, high] of the numbers of these names, all on the same resamples."""
-    steps = right.shape[1]
-    answered = decisions.prediction == labels
-    # Of the calibration error: what each sample adds to its bin. Its draws lean upwards, as those of an absolute value.
+    """95 % bootstrap intervals [low, high] by name of the number, all on the same resamples."""
+    steps = correct.shape[1]
+    correct_decision = decisions.prediction == labels
+    # For the calibration error: what each sample adds to its bin. As an absolute value, its draws are biased upwards.
     gaps = np.zeros((len(labels), BINS))
-    gaps[np.arange(len(labels)), bin_of(decisions.confidence)] = answered - decisions.confidence
+    gaps[np.arange(len(labels)), bin_index(decisions.confidence)] = correct_decision - decisions.confidence
     columns = {
-        "accuracy_at": right,
+        "accuracy_at": correct,
         "gaps": gaps,
-        "accuracy": answered,
+        "accuracy": correct_decision,
         "step": decisions.step,
         "oct": oct_,
-        "first": first,
+        "earliest": earliest,
         "confidence": decisions.confidence,
     }
     for name, pair in cost.items():
@@ -131,7 +137,7 @@ def _intervals(
         "mean_decision_step": draws["step"],
         "speedup_steps": steps / draws["step"],
         "oct_mean": draws["oct"],
-        "average_earliest_step": draws["first"],
+        "average_earliest_step": draws["earliest"],
         "mean_confidence": draws["confidence"],
         "ece": np.abs(draws["gaps"]).sum(axis=1),
         **{f"{name}_until_decision": draws[f"{name}_decided"] for name in cost},

@@ -1,4 +1,4 @@
-"""The event camera's pixels, compiled. Apart, so that numba is imported only when a film is made."""
+"""The pixels of the simulated event camera, compiled. A module of its own, so that numba is imported on use only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from numba import njit
 def crossings(
     traces: np.ndarray, on: np.ndarray, off: np.ndarray, sample_us: float, refractory_us: float, capacity: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """``traces`` (pixels, samples) → pixel, time in µs and polarity of each event; see :func:`digits.film`."""
+    """``traces`` (pixels, samples) → pixel, time in µs and polarity of each event, (events,) each.
+
+    ``on``, ``off``: thresholds of each pixel, (pixels,). See :func:`aoi.events.digits.camera_events`.
+    """
     pixel = np.empty(capacity, np.int64)
     time = np.empty(capacity, np.int64)
     polarity = np.empty(capacity, np.bool_)
@@ -18,7 +21,7 @@ def crossings(
     last = traces.shape[1] - 1
     for i in range(traces.shape[0]):
         level = traces[i, 0]
-        now = 0.0  # in samples; the pixel has seen all light until now
+        now = 0.0  # in samples: the pixel has responded to all light before
         refractory = refractory_us / sample_us
         k = 0
         while k < last and count < capacity:

@@ -1,4 +1,4 @@
-"""Where recordings come from and how they are divided: part of a configuration and of a network file."""
+"""Where recordings come from and how they are split: part of a configuration and of a network file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ class DataConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: str = Field("digits", min_length=1, description="a data set's name, or a folder Train|Test/<label>/*")
+    source: str = Field("digits", min_length=1, description="name of a data set, or a folder Train|Test/<label>/*")
     splits: SplitOptions = SplitOptions()
     digits: DigitsOptions = DigitsOptions()

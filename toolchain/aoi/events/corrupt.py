@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -33,6 +31,8 @@ _LIMITS: dict[Kind, tuple[float, str]] = {
 @dataclass(frozen=True)
 class Corruption:
     """One way of making recordings worse, at one strength. The same recording always gets the same.
+
+    The events are those that tonic's transforms of the same seed give, which a test holds; tonic itself is not needed.
 
     - ``drop``: tonic's ``DropEvent``; the share ``strength`` of the events is lost.
     - ``noise``: tonic's ``UniformNoise``; each pixel sends ``strength`` events a second on average, of either polarity,
@@ -72,22 +72,13 @@ class Corruption:
         seed = _seed(self.seed, self.kind, recording)
         if self.kind == "hot":
             return self._hot(events, np.random.default_rng(seed), sensor_size)
-        from tonic import transforms  # pulls torch in; wanted only where something is corrupted and not yet cached
-
-        with _global_seed(seed):
-            if self.kind == "drop":
-                return transforms.DropEvent(p=self.strength)(events)
-            if self.kind == "noise":
-                # Tonic fills the field with numbers below 2, which as booleans would nearly all be true.
-                counted = events.astype([(name, "i1" if name == "p" else events.dtype[name]) for name in "xytp"])
-                noise = transforms.UniformNoise(sensor_size=sensor_size, n=self._noise_events(events, sensor_size))
-                return noise(counted).astype(events.dtype)
-            moved = events.copy()
-            start = moved["t"].min()
-            moved["t"] -= start
-            moved = transforms.TimeJitter(std=self.strength, clip_negative=True, sort_timestamps=True)(moved)
-            moved["t"] += start
-            return moved
+        generator = np.random.RandomState(seed)
+        if self.kind == "drop":
+            lost = generator.choice(len(events), int(self.strength * len(events) + 0.5), replace=False)
+            return np.delete(events, lost)
+        if self.kind == "noise":
+            return _with_noise(events, generator, sensor_size, self._noise_events(events, sensor_size))
+        return _jittered(events, generator, self.strength)
 
     def _noise_events(self, events: np.ndarray, sensor_size: tuple[int, int, int]) -> int:
         width, height, _ = sensor_size
@@ -136,6 +127,33 @@ def parse_corruptions(text: str) -> tuple[Corruption, ...]:
     return tuple(Corruption(kind, strength) for strength in strengths)
 
 
+def _with_noise(
+    events: np.ndarray,
+    generator: np.random.RandomState,
+    sensor_size: tuple[int, int, int],
+    count: int,
+) -> np.ndarray:
+    """``count`` events more, uniform over pixels, polarities and the recording's time."""
+    width, height, polarities = sensor_size
+    limits = {"x": (0, width), "y": (0, height), "p": (0, polarities), "t": (events["t"].min(), events["t"].max())}
+    noise = np.zeros(count, events.dtype)
+    for field in events.dtype.names or ():  # in this order, in which tonic draws
+        noise[field] = generator.uniform(*limits[field], size=count).astype(np.int64)
+    both = np.concatenate([events, noise])
+    return both[np.argsort(both["t"])]
+
+
+def _jittered(events: np.ndarray, generator: np.random.RandomState, deviation_us: float) -> np.ndarray:
+    """Each time moved by a Gaussian; events that would fall before the first are lost."""
+    start = events["t"].min()
+    moved = events.copy()
+    moved["t"] = (events["t"] - start) + generator.normal(0, deviation_us, len(events))
+    moved = moved[moved["t"] >= 0]
+    moved = moved[np.argsort(moved["t"])]
+    moved["t"] += start
+    return moved
+
+
 def _seconds(events: np.ndarray) -> float:
     return float(events["t"].max() - events["t"].min()) / 1e6
 
@@ -144,14 +162,3 @@ def _seed(*parts: object) -> int:
     """32 bits that depend on the parts alone. Not on the strength: a sweep makes the same noise ever stronger."""
     text = ":".join(map(str, parts)).encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")
-
-
-@contextmanager
-def _global_seed(seed: int) -> Iterator[None]:
-    """Tonic draws from numpy's global generator: seeded within the block, as it was before after it."""
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002

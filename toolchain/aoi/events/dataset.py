@@ -1,4 +1,4 @@
-"""What a data set is, and how one is opened by name or by folder."""
+"""What a data set is, and how to open one by name or folder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class RecordingRef:
     """One recording of a data set."""
 
     id: str
-    """``Train/3/00017``: part, class, name without its ending."""
+    """``Train/3/00017``: part, class, file name without suffix."""
     label: int
     """Index into the data set's classes."""
     official: Official
-    """The part that the data set's makers put it in; None where they made none."""
+    """The part that the authors of the data set put it in; None if they defined no parts."""
 
 
 class EventDataset(Protocol):
@@ -47,10 +47,10 @@ class EventDataset(Protocol):
     def recordings(self) -> Sequence[RecordingRef]: ...
 
     def read(self, ref: RecordingRef) -> np.ndarray:
-        """Events (n,), n > 0, of dtype :data:`~aoi.events.recording.EVENT`, all of them on the sensor."""
+        """Events (n,), n > 0, of dtype :data:`~aoi.events.recording.EVENT`, all within the sensor. Raises DataError."""
 
     def stamp(self, ref: RecordingRef) -> str:
-        """Changes whenever ``read(ref)`` may give something else; what caches are told apart by."""
+        """Text that changes whenever ``read(ref)`` may return something else. It is part of the cache key."""
 
 
 def open_dataset(
@@ -60,14 +60,21 @@ def open_dataset(
     digits: DigitsOptions | None = None,
     sensor_size: tuple[int, int, int] | None = None,
 ) -> EventDataset:
-    """``data`` is ``digits``, the name of a data set (``NMNIST``; case does not matter) or a folder.
+    """Opens a data set.
 
-    A folder is laid out as ``Train|Test/<label>/<recording>``, or as one of the named data sets. A name goes before a
-    folder of the same name: write ``./digits`` for the folder. ``digits`` are the options of the built-in data set.
-    ``sensor_size`` is that of the recordings in ``Train|Test``, see :func:`~aoi.events.folder.open_folder`.
-    Raises :class:`~aoi.errors.DataError`.
+    Args:
+        data: ``digits``, the name of a data set (``NMNIST``, in upper or lower case) or a folder, laid out as
+            ``Train|Test/<label>/<recording>`` or as one of the named data sets. A name takes precedence over a folder
+            of that name: write ``./digits`` for the folder.
+        download: fetch a named data set that is not on this machine.
+        digits: options of the built-in data set.
+        sensor_size: width, height and polarities of the recordings in ``Train|Test``; see
+            :func:`~aoi.events.folder.open_folder` for the default.
+
+    Raises:
+        DataError: there is no such data set, or it is incomplete.
     """
-    from aoi.events.sets import SETS, set_in
+    from aoi.events.sets import SETS, detect_set
 
     name = data.lower()
     if name == "digits":
@@ -83,6 +90,8 @@ def open_dataset(
     root = Path(data).expanduser()
     if not root.is_dir():
         names = ", ".join(["digits", *(known.name for known in SETS.values())])
-        raise DataError(f"{data}: no such data set or folder; give {names}, or a folder Train|Test/<label>/<recording>")
-    known = set_in(root)
+        raise DataError(
+            f"{data}: no such data set or folder; choose {names}, or a folder Train|Test/<label>/<recording>"
+        )
+    known = detect_set(root)
     return known.open(root, str(root)) if known else open_folder(root, sensor_size=sensor_size)

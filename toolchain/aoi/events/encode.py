@@ -1,4 +1,4 @@
-"""Events → spikes, as an :class:`~aoi.events.encoding.Encoding` says."""
+"""Events → spikes, by an :class:`~aoi.events.encoding.Encoding`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 def encode(events: np.ndarray, encoding: Encoding) -> np.ndarray:
     """Events (n,) with fields x, y, t, p → spikes 0/1, uint8 (C, H, W, T). No events give no spikes.
 
-    It does what tonic's ``Denoise``, ``MergePolarities``, ``Downsample(spatial_factor=1 / factor)`` and ``ToFrame``
-    do one after the other, in this order, with counts cut at one; the tests hold it to them. Tonic's own are not
-    called, as they are not exact (``Downsample`` multiplies by 1/factor in floats, ``ToFrame`` bins the duration of
-    the recording or whole µs) and take up to 100 times as long. The first event defines t = 0; events out of
-    order are put in order. Raises DataError where an event is not on the sensor.
+    The first event defines t = 0. Events may come in any order. Raises DataError if an event is outside the sensor.
+
+    Equals tonic's ``Denoise``, ``MergePolarities``, ``Downsample(spatial_factor=1 / factor)`` and ``ToFrame`` in this
+    order, with counts limited to 1; tests compare the two. Tonic's transforms are not used because they are not exact
+    (``Downsample`` multiplies by 1/factor in floats, ``ToFrame`` bins the duration of the recording or whole µs) and
+    up to 100 times slower.
     """
     spikes = np.zeros(encoding.shape, dtype=np.uint8)
     if len(events) == 0:
@@ -47,7 +48,7 @@ def encode(events: np.ndarray, encoding: Encoding) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def bin_edges(window_us: int, bins: int) -> np.ndarray:
-    """The first whole µs of each bin and the end of the last, int64 (bins + 1,); exact for any window."""
+    """Start of each bin and end of the last, in whole µs, int64 (bins + 1,). Exact for any window."""
     edges = [min(-(-step * window_us // bins), 2 * TIME_LIMIT + 1) for step in range(bins + 1)]
     return np.array(edges, dtype=np.int64)
 
@@ -59,19 +60,19 @@ def _check(x: np.ndarray, y: np.ndarray, p: np.ndarray, encoding: Encoding) -> N
             continue
         if low < 0 or high >= size:
             raise DataError(
-                f"an event has {name} = {low if low < 0 else high}, but the encoding is for a sensor of "
-                f"{encoding.sensor_size} (width, height, polarities); encode recordings of that sensor"
+                f"an event has {name} = {low if low < 0 else high}, outside the encoding's sensor "
+                f"{encoding.sensor_size} (width, height, polarities); use recordings of that sensor"
             )
 
 
 def _has_neighbour(x: np.ndarray, y: np.ndarray, t: np.ndarray, width: int, within_us: int) -> np.ndarray:
-    """True where one of the four pixels around had its last event less than ``within_us`` µs before; bool (n,).
+    """Whether one of the four neighbour pixels had an event less than ``within_us`` µs before each event; bool (n,).
 
-    ``t`` ascends. Tonic's ``Denoise``, except that it takes each pixel for active at t = 0.
+    ``t`` ascends. As tonic's ``Denoise``, which however treats every pixel as active at t = 0.
     """
     count = len(t)
-    stride = width + 1  # a column more than there is, so that no row's end is the next row's neighbour
-    # Every event as one number, ordered by pixel and then by place in the stream.
+    stride = width + 1  # one extra column, so that the end of a row is no neighbour of the next row
+    # One sortable number per event: pixel first, then position in the stream.
     pixel = (y + 1) * stride + x
     place = np.arange(count)
     keys = np.sort(pixel * count + place)

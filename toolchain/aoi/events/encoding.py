@@ -1,27 +1,25 @@
-"""How events become a spike tensor; written into the network file so that a deployment encodes identically."""
+"""How events become a spike tensor. The network file stores it, so that a deployment encodes identically."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Encoding(BaseModel):
-    """Events of one recording → spikes of shape (C, H, W, T), timestep axis last (NCHWT without N).
+    """Events of one recording → spikes, uint8 (C, H, W, T), the timestep axis last (NCHWT without N).
 
-    A pixel of a bin spikes when at least one event of its polarity falls into it: Loihi's input spikes are binary.
-    Bin ``k`` holds the events with ``k * window_us / bins <= t - t_first < (k + 1) * window_us / bins``; later events
-    are left out.
+    A pixel spikes in a bin if at least one event of its polarity falls into the bin: Loihi's input spikes are binary.
+    Bin ``k`` holds the events with ``k * window_us / bins <= t - t_first < (k + 1) * window_us / bins``. Later events
+    are dropped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sensor_size: tuple[int, int, int] = Field(description="width, height, polarities of the camera")
-    window_us: int = Field(gt=0, description="length of the window that is encoded, µs")
+    window_us: int = Field(gt=0, description="length of the encoded window, µs")
     bins: int = Field(gt=0, le=4096, description="timesteps T")
     merge_polarities: bool = Field(False, description="one channel instead of ON and OFF")
-    downsample: int = Field(1, ge=1, le=64, description="integer factor by which the sensor is made coarser")
+    downsample: int = Field(1, ge=1, le=64, description="integer factor that reduces the resolution")
     denoise_us: int | None = Field(None, gt=0, description="drop events without a neighbour within this time, µs")
 
     @property
@@ -30,6 +28,3 @@ class Encoding(BaseModel):
         width, height, polarities = self.sensor_size
         channels = 1 if self.merge_polarities else polarities
         return channels, -(-height // self.downsample), -(-width // self.downsample), self.bins
-
-
-Split = Literal["train", "validation", "calibration", "test"]

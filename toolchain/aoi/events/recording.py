@@ -1,4 +1,4 @@
-"""What a recording is: a structured array of events, in tonic's form."""
+"""A recording: a structured array of events, as in tonic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EVENT = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
 """One event: column, row, time in µs, polarity (True is ON); ``tonic.io.events_struct``."""
 
 TIME_LIMIT = 2**61
-"""Times are at most this in size, so that differences of two fit 64 bits."""
+"""Largest absolute time, µs: the difference of two times fits 64 bits."""
 
 
 def make_events(x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray) -> np.ndarray:
@@ -21,7 +21,7 @@ def make_events(x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray) -> n
 
 
 def fingerprint(events: np.ndarray) -> int:
-    """64-bit hash of what was recorded: equal for a copy under another name, whatever the file format."""
+    """64-bit hash of events (n,): equal for copies under other names and in other file formats."""
     digest = hashlib.blake2b(digest_size=8)
     digest.update(len(events).to_bytes(8, "little"))
     for field, dtype in (("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "u1")):
@@ -30,5 +30,5 @@ def fingerprint(events: np.ndarray) -> int:
 
 
 def set_fingerprint(fingerprints: np.ndarray) -> str:
-    """12 hexadecimal digits of uint64 fingerprints (n,): equal for equal recordings, in any order."""
+    """12 hexadecimal digits for uint64 fingerprints (n,): equal for the same recordings in any order."""
     return hashlib.blake2b(np.sort(fingerprints).astype("<u8").tobytes(), digest_size=6).hexdigest()

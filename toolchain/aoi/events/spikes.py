@@ -1,4 +1,4 @@
-"""Encoded recordings: bits in memory or on disk, spikes a batch at a time."""
+"""Encoded recordings: packed bits in memory or on disk, unpacked to spikes in batches."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ from aoi.events.dataset import EventDataset, RecordingRef
 from aoi.events.encode import encode
 from aoi.events.encoding import Encoding
 from aoi.events.recording import fingerprint
-from aoi.files import alone, atomic_file, write_atomically
+from aoi.files import atomic_file, exclusive_lock, write_atomically
 
 _VERSION = 2
-"""Part of every key: raise it when the same recordings give other files."""
+"""Part of every key: increase it when the same recordings give other files."""
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class SpikeData:
-    """Spikes of N recordings, eight to a byte."""
+    """Spikes of N recordings, packed eight to a byte."""
 
     ids: tuple[str, ...]
     labels: np.ndarray
     """int64 (N,), indices into ``classes``."""
     classes: tuple[str, ...]
     fingerprints: np.ndarray
-    """uint64 (N,), equal for recordings of equal events."""
+    """uint64 (N,), equal for recordings with equal events."""
     shape: tuple[int, int, int, int]
     """(C, H, W, T) of one recording."""
     packed: np.ndarray
-    """uint8 (stored, ceil(C·H·W·T / 8)), often a memory map; bits of the flattened spikes, first bit highest."""
+    """uint8 (stored recordings, ceil(C·H·W·T / 8)), usually a memory map: flattened spikes, highest bit first."""
     rows: np.ndarray
-    """int64 (N,), the row of each recording in ``packed``, which is its place among those that were asked for."""
+    """int64 (N,), the row of each recording in ``packed``: its position among those that were requested."""
     skipped: tuple[str, ...] = ()
-    """What was wrong with each damaged recording that was left out."""
+    """For each damaged recording that was left out, what is wrong with it."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Spikes 0/1 of some recordings, uint8 (n, C, H, W, T)."""
+        """Spikes 0/1 of the recordings ``indices`` (n,), uint8 (n, C, H, W, T)."""
         rows = self.rows[np.asarray(indices, dtype=np.int64)]
         return np.unpackbits(self.packed[rows], axis=1, count=prod(self.shape)).reshape(-1, *self.shape)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> SpikeData:
-        """Some of the recordings, on the same stored bits."""
+        """The recordings ``indices``, without a copy of the stored bits."""
         chosen = np.asarray(indices, dtype=np.int64)
         return replace(
             self,
@@ -65,22 +65,22 @@ class SpikeData:
         )
 
     def with_classes(self, classes: Sequence[str]) -> SpikeData:
-        """The same recordings with labels that count in ``classes``, as a network knows them."""
-        place = {name: index for index, name in enumerate(classes)}
-        unknown = [name for name in self.classes if name not in place]
+        """The same recordings, with labels that are indices into ``classes``, a network's. Raises DataError."""
+        index_of = {name: index for index, name in enumerate(classes)}
+        unknown = [name for name in self.classes if name not in index_of]
         if unknown:
-            raise DataError(f"class {unknown[0]!r} of the recordings is none of {', '.join(classes)}")
-        table = np.array([place[name] for name in self.classes], dtype=np.int64)
+            raise DataError(f"class {unknown[0]!r} of the recordings is not one of {', '.join(classes)}")
+        table = np.array([index_of[name] for name in self.classes], dtype=np.int64)
         return replace(self, labels=table[self.labels], classes=tuple(classes))
 
 
 def pack(spikes: np.ndarray) -> np.ndarray:
-    """Spikes (C, H, W, T), zero or not → bits, uint8 (ceil(C·H·W·T / 8),)."""
+    """Spikes (C, H, W, T), any value but 0 is a spike → packed bits, uint8 (ceil(C·H·W·T / 8),)."""
     return np.packbits(spikes.reshape(-1))
 
 
 def cache_folder() -> Path:
-    """``$AOI_CACHE_DIR``, or else ``~/.cache/aoi``."""
+    """The cache: ``$AOI_CACHE_DIR``, or ``~/.cache/aoi``."""
     return Path(os.environ.get("AOI_CACHE_DIR") or Path.home() / ".cache" / "aoi")
 
 
@@ -94,34 +94,43 @@ def load_spikes(
     cache_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SpikeData:
-    """Encoded recordings of ``dataset``, from the cache or, at the first time, from the recordings.
+    """Encoded recordings of ``dataset``, from the cache or, the first time, from the recordings.
 
-    ``indices`` are into ``dataset.recordings``; ``progress`` is called with (done, total). ``corruption`` changes the
-    events before they are encoded; the fingerprints stay those of the recordings. The cache knows the recordings by
-    name, size and time of change; what it holds is checked against a hash and built again where that fails. Of several
-    processes that ask for the same, one encodes and the others wait for it. Memory stays at one recording while the
-    cache is built, and the result is mapped from disk. Raises DataError, naming the first recording that is damaged or
-    empty; with ``skip_damaged`` these are left out and named in ``skipped``, and it raises where no other is left.
+    The cache identifies recordings by name, size and modification time. Its content is checked against a hash and built
+    again if the check fails. If several processes request the same, one encodes and the others wait. Building needs the
+    memory of one recording; the result is mapped from disk.
+
+    Args:
+        dataset: where the recordings come from.
+        indices: into ``dataset.recordings``.
+        encoding: events → spikes.
+        corruption: changes the events before they are encoded. The fingerprints stay those of the recordings.
+        skip_damaged: leave damaged and empty recordings out and list them in ``skipped``.
+        cache_dir: default :func:`cache_folder`.
+        progress: called with (done, total).
+
+    Raises:
+        DataError: a recording is damaged or empty (with ``skip_damaged``: all of them), does not fit the encoding, or
+            the cache cannot be written.
     """
     refs = [dataset.recordings[int(i)] for i in indices]
     folder = (cache_dir or cache_folder()) / "spikes"
     key = _key(dataset, refs, encoding, corruption)
-    stored = _read(folder, key, dataset, refs, encoding)
+    stored = _read_cache(folder, key, dataset, refs, encoding)
     if stored is None:
         try:
-            with alone(folder / f".{key}.lock"):
-                stored = _read(folder, key, dataset, refs, encoding)
+            with exclusive_lock(folder / f".{key}.lock"):
+                stored = _read_cache(folder, key, dataset, refs, encoding)
                 if stored is None:
-                    _build(folder, key, dataset, refs, encoding, corruption, skip_damaged, progress)
-                    stored = _read(folder, key, dataset, refs, encoding)
+                    _write_cache(folder, key, dataset, refs, encoding, corruption, skip_damaged, progress)
+                    stored = _read_cache(folder, key, dataset, refs, encoding)
         except (OSError, WriteError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             raise DataError(
-                f"{folder}: cannot keep encoded recordings there ({reason or error}); set AOI_CACHE_DIR to a "
-                "folder that can be written to"
+                f"{folder}: cannot store encoded recordings ({reason or error}); set AOI_CACHE_DIR to a writable folder"
             ) from error
         if stored is None:
-            raise DataError(f"{folder}: what was just written cannot be read back; set AOI_CACHE_DIR to another disk")
+            raise DataError(f"{folder}: files just written cannot be read back; set AOI_CACHE_DIR to another disk")
     elif progress:
         progress(len(refs), len(refs))
     damage = stored.damage
@@ -129,15 +138,15 @@ def load_spikes(
         raise DataError(next(iter(damage.values())))
     if damage and len(damage) == len(refs):
         raise DataError(f"{dataset.name}: all {len(refs)} recordings are damaged: {next(iter(damage.values()))}")
-    sound = np.setdiff1d(np.arange(len(refs)), list(damage))
+    intact = np.setdiff1d(np.arange(len(refs)), list(damage))
     return SpikeData(
-        ids=tuple(refs[row].id for row in sound),
-        labels=np.array([refs[row].label for row in sound], dtype=np.int64),
+        ids=tuple(refs[row].id for row in intact),
+        labels=np.array([refs[row].label for row in intact], dtype=np.int64),
         classes=dataset.classes,
-        fingerprints=stored.fingerprints[sound],
+        fingerprints=stored.fingerprints[intact],
         shape=encoding.shape,
         packed=stored.packed,
-        rows=sound,
+        rows=intact,
         skipped=tuple(damage.values()),
     )
 
@@ -152,11 +161,11 @@ def _key(dataset: EventDataset, refs: Sequence[RecordingRef], encoding: Encoding
     return digest.hexdigest()
 
 
-# A key has two files: KEY.npy with the bits, and KEY.json with the fingerprints, the rows of damaged recordings (whose
-# bits and fingerprints are 0) and the hash of the bits, written last.
+# A key has two files: KEY.npy with the bits, and KEY.json, written last, with the fingerprints, the rows of damaged
+# recordings (whose bits and fingerprints are 0) and the hash of the bits.
 
 
-def _build(
+def _write_cache(
     folder: Path,
     key: str,
     dataset: EventDataset,
@@ -181,15 +190,15 @@ def _build(
                 fingerprints.append(0)
                 row = bytes(_row_bytes(encoding))
             else:
-                shown = corruption.apply(events, ref.id, encoding.sensor_size) if corruption else events
+                corrupted = corruption.apply(events, ref.id, encoding.sensor_size) if corruption else events
                 fingerprints.append(fingerprint(events))
-                row = pack(_encode(dataset, ref, shown, encoding)).tobytes()
+                row = pack(_encode(dataset, ref, corrupted, encoding)).tobytes()
             file.write(row)
             digest.update(row)
             if progress:
                 progress(index + 1, len(refs))
-    note = {"blake2b": digest.hexdigest(), "fingerprints": fingerprints, "damaged": damaged}
-    write_atomically(folder / f"{key}.json", json.dumps(note).encode())
+    info = {"blake2b": digest.hexdigest(), "fingerprints": fingerprints, "damaged": damaged}
+    write_atomically(folder / f"{key}.json", json.dumps(info).encode())
 
 
 class _Damaged(DataError):
@@ -217,15 +226,15 @@ class _Stored(NamedTuple):
     packed: np.ndarray
     fingerprints: np.ndarray
     damage: dict[int, str]
-    """Row → what is wrong with its recording."""
+    """Row → what is wrong with the recording."""
 
 
-def _read(
+def _read_cache(
     folder: Path, key: str, dataset: EventDataset, refs: Sequence[RecordingRef], encoding: Encoding
 ) -> _Stored | None:
-    """None where it is missing, is not what was written, or a recording that was damaged can be read by now."""
+    """None if the entry is missing or damaged, or if a recording that was damaged can be read now."""
     try:
-        note = json.loads((folder / f"{key}.json").read_bytes())
+        info = json.loads((folder / f"{key}.json").read_bytes())
         packed = np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
         if packed.shape != (len(refs), _row_bytes(encoding)) or packed.dtype != np.uint8:
             return None
@@ -233,18 +242,18 @@ def _read(
         rows = max(1, _CHUNK // max(1, packed.shape[1]))
         for start in range(0, len(refs), rows):
             digest.update(packed[start : start + rows].tobytes())
-        if digest.hexdigest() != note["blake2b"]:
+        if digest.hexdigest() != info["blake2b"]:
             return None
-        fingerprints = np.array(note["fingerprints"], dtype=np.uint64)
+        fingerprints = np.array(info["fingerprints"], dtype=np.uint64)
         damage = {}
-        for index in note["damaged"]:
+        for index in info["damaged"]:
             try:
                 _read_events(dataset, refs[index])
             except _Damaged as error:
                 damage[index] = str(error)
             else:
                 return None
-    except Exception:  # whatever is wrong with a cache, it is built again
+    except Exception:  # whatever is wrong with the cache, it is built again
         return None
     return _Stored(packed, fingerprints, damage) if fingerprints.shape == (len(refs),) else None
 

@@ -7,39 +7,41 @@ import hashlib
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from aoi.choices import SPLITS, Split
 from aoi.errors import DataError
 from aoi.events.dataset import EventDataset, RecordingRef
-from aoi.events.encoding import Split
 
 
 class SplitOptions(BaseModel):
-    """How a data set's official training part is divided, or all of it where its makers made no parts."""
+    """How to divide the official training part of a data set, or the whole data set if it has no official parts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(0, ge=0, lt=2**31)
     validation: float = Field(0.15, ge=0, lt=1, description="share of the training part")
     calibration: float = Field(0.15, ge=0, lt=1, description="share of the training part")
-    test: float = Field(0.2, ge=0, lt=1, description="share of the whole, where its makers made no test part")
+    test: float = Field(0.2, ge=0, lt=1, description="share of the whole data set, if it has no official test part")
 
     @model_validator(mode="after")
     def _leaves_something(self) -> SplitOptions:
         if self.validation + self.calibration >= 1:
-            raise ValueError(f"validation + calibration = {self.validation + self.calibration:g} leaves no training")
+            raise ValueError(
+                f"validation + calibration = {self.validation + self.calibration:g} leaves nothing to train on"
+            )
         return self
 
 
-def hash_share(text: str) -> float:
-    """A number in [0, 1) that depends on ``text`` alone."""
+def hash_fraction(text: str) -> float:
+    """A number in [0, 1) that depends on ``text`` only."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).digest()
     return int.from_bytes(digest, "little") / 2**48
 
 
 def split_of(ref: RecordingRef, options: SplitOptions) -> Split:
-    """The split of one recording, from its name and the options alone: adding recordings never moves others."""
+    """The split of one recording. It depends on its name and the options only: adding recordings never moves others."""
     if ref.official == "test":
         return "test"
-    share = hash_share(f"{options.seed}:{ref.id}")
+    share = hash_fraction(f"{options.seed}:{ref.id}")
     if ref.official is None:
         if share < options.test:
             return "test"
@@ -50,14 +52,13 @@ def split_of(ref: RecordingRef, options: SplitOptions) -> Split:
 
 
 def split_indices(dataset: EventDataset, options: SplitOptions) -> dict[str, np.ndarray]:
-    """Split → indices (int64, ascending) into ``dataset.recordings``; a split may be empty."""
+    """Split → ascending indices into ``dataset.recordings``, int64 (n,). A split may be empty."""
     splits = [split_of(ref, options) for ref in dataset.recordings]
-    names: tuple[Split, ...] = ("train", "validation", "calibration", "test")
-    return {name: np.flatnonzero([split == name for split in splits]) for name in names}
+    return {name: np.flatnonzero([split == name for split in splits]) for name in SPLITS}
 
 
 def require_split(dataset: EventDataset, options: SplitOptions, split: Split) -> np.ndarray:
-    """The indices of one split; DataError where it is empty."""
+    """Ascending indices of one split, int64 (n,). Raises DataError if it is empty."""
     indices = split_indices(dataset, options)[split]
     if len(indices):
         return indices

@@ -55,7 +55,7 @@ class TrainingConfig(_Config):
     augment: AugmentConfig = AugmentConfig()
 
     @model_validator(mode="after")
-    def _sums_do(self) -> TrainingConfig:
+    def chunking_allowed(self) -> TrainingConfig:
         if self.chunk_steps is not None and self.regulariser.name == "rcs":
             raise ConfigError(
                 f"training.chunk_steps = {self.chunk_steps}: RCS compares what all neurons did in all steps at once; "
@@ -109,28 +109,28 @@ def config_folder() -> Path:
     return checkout if checkout.is_dir() else Path(__file__).parents[1] / "configs"
 
 
-def parse_config(tree: Any, path: str) -> ExperimentConfig:
-    """Checks a parsed YAML document; ``path`` names it in errors."""
+Change = tuple[str, Any]
+"""A dotted key of a configuration and the value that replaces what is there, as ``("training.epochs", 5)``."""
+
+
+def parse_config(tree: Any, where: str, changes: Iterable[Change] = ()) -> ExperimentConfig:
+    """Checks a parsed YAML document after ``changes``; ``where`` names it in errors. Raises ConfigError."""
+    for key, value in changes:
+        _put(tree, key.split("."), copy.deepcopy(value), key)
     if not isinstance(tree, dict):
         raise ConfigError(
-            f"{path}: expected keys such as name, encoding, network, training; found {type(tree).__name__}"
+            f"{where}: expected keys such as name, encoding, network, training; found {type(tree).__name__}"
         )
     if "network" in tree:
         tree = {**tree, "network": expand(tree["network"])}
     try:
         return ExperimentConfig.model_validate(tree)
     except ValidationError as error:
-        raise explain(error, path) from None
+        raise explain(error, where) from None
 
 
-def load_config(
-    path: Path,
-    overrides: list[str] | None = None,
-    source: str | None = None,
-    values: Iterable[tuple[str, Any]] = (),
-) -> ExperimentConfig:
-    """Reads a YAML file; ``overrides`` are ``key.key=value``, the value in YAML; ``values`` the same as pairs;
-    ``source`` replaces data.source."""
+def load_config(path: Path, changes: Iterable[Change] = ()) -> ExperimentConfig:
+    """Reads an experiment's YAML file and applies ``changes`` to it. Raises ConfigError."""
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -139,20 +139,18 @@ def load_config(
         raise ConfigError(f"{path}: cannot be read as a configuration: {error.strerror}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
-    for override in overrides or []:
-        key, separator, text = override.partition("=")
-        if not separator or not key:
-            raise ConfigError(f"--set {override}: expected key.key=value, as in --set training.epochs=5")
-        try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError, ValueError):
-            raise ConfigError(f"--set {override}: '{text}' is not a YAML value") from None
-        _put(tree, key.split("."), value, f"--set {override}")
-    for key, value in values:
-        _put(tree, key.split("."), copy.deepcopy(value), key)
-    if source is not None:
-        _put(tree, ["data", "source"], source, "--data")
-    return parse_config(tree, str(path))
+    return parse_config(tree, str(path), changes)
+
+
+def parse_change(text: str) -> Change:
+    """``training.epochs=5`` → the key and its value, read as YAML. Raises ConfigError."""
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"set {text}: expected key.key=value, as in training.epochs=5")
+    try:
+        return key, yaml.safe_load(value)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        raise ConfigError(f"set {text}: '{value}' is not a YAML value") from None
 
 
 def _put(tree: Any, keys: list[str], value: Any, where: str) -> None:

@@ -12,8 +12,8 @@ class LossConfig(BaseModel):
 
     ``tet``: ``mean_t [(1 - mse_weight) * CE(o(t), y) + mse_weight * MSE(o(t), mse_target * onehot(y))]``, so that
     each timestep learns to be right; ``weight_steps`` makes the early ones count more. ``trt``: the same, plus the
-    time-decaying penalty on the weights of :func:`~aoi_models.losses.time_decaying_penalty`. ``mean``: ``CE(gain *
-    mean output over all T steps, y)``, where only the end counts.
+    time-decaying penalty on the weights of :func:`~aoi_models.losses.trt_penalty`. ``mean``: ``CE(gain * mean output
+    over all T steps, y)``, where only the end counts.
 
     ``o(t)`` is ``gain`` times what ``read`` names: ``sum``, the accumulated readout up to t, which is what the
     cutoff reads; ``mean``, the same divided by t; ``step``, what step t adds, as in the TET paper.

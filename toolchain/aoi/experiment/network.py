@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from aoi.netx.description import KERNEL_MAX, Readout
+from aoi.choices import Readout
+from aoi.netx.description import KERNEL_MAX
 
 Size = Annotated[int, Field(gt=0, le=65_536)]
 Kernel = Annotated[int, Field(gt=0, le=KERNEL_MAX)]

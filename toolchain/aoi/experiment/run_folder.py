@@ -71,14 +71,12 @@ class RunFolder:
         """Raises ConfigError unless a new run may be written here. Nothing is changed."""
         for part in (self.path, *self.path.parents):
             if part.exists() and not part.is_dir():
-                raise ConfigError(f"--run {self.path}: {part} is a file; name a folder")
+                raise ConfigError(f"run {self.path}: {part} is a file; name a folder")
         ours = self.config_file.is_file() and self.data_file.is_file()
         if self.path.exists() and any(self.path.iterdir()) and not ours:
-            raise ConfigError(
-                f"--run {self.path}: the folder is not empty and holds no run; name a new or an empty one"
-            )
+            raise ConfigError(f"run {self.path}: the folder is not empty and holds no run; name a new or an empty one")
         if ours and not overwrite:
-            raise ConfigError(f"{self.path}: already holds a run; --resume goes on with it, --overwrite replaces it")
+            raise ConfigError(f"{self.path}: already holds a run; resume continues it, overwrite replaces it")
 
     def start(self, config: ExperimentConfig, about: RunData, trained_on: np.ndarray) -> None:
         """Takes away what an earlier run left and writes what this one is about. Raises ConfigError or WriteError."""
@@ -90,7 +88,7 @@ class RunFolder:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
-                f"--run {self.path}: cannot be written to ({error.strerror or error}); name a folder that can"
+                f"run {self.path}: cannot be written to ({error.strerror or error}); name a folder that can"
             ) from error
         write_atomically(self.config_file, dump_config(config).encode())
         write_atomically(self.data_file, about.model_dump_json(indent=1).encode())
@@ -122,4 +120,4 @@ class RunFolder:
             yield file.read_bytes()
         except (ValueError, EOFError, OSError, yaml.YAMLError, RecursionError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise ConfigError(f"{file}: is damaged: {reason}; train again with --overwrite") from None
+            raise ConfigError(f"{file}: is damaged: {reason}; train again with overwrite") from None

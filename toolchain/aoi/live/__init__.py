@@ -1,1 +1,1 @@
-"""Decisions while the events arrive: windows of a stream, bin by bin, on the engine."""
+"""Decisions while events arrive: windows of a stream, bin by bin."""

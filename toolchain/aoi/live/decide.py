@@ -1,4 +1,4 @@
-"""From bins to decisions, each as soon as it falls; what executes the bins is another matter."""
+"""Bins → decisions, each as soon as it falls. Subclasses of :class:`Live` execute the bins."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aoi.choices import Readout
 from aoi.cutoff.rule import Rule, softmax_peak
 from aoi.engine import Engine
 from aoi.live.receive import Arrival
 from aoi.live.windows import Bin, Windows
-from aoi.netx.metadata import Readout
 
 
-class Verdict(NamedTuple):
+class StepDecision(NamedTuple):
+    """The decision on a window that falls at a step."""
+
     prediction: int  # class index
     confidence: float
     step: int  # 1..T
@@ -25,18 +27,20 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Decision:
+    """The decision on a window."""
+
     window: int  # 0, 1, …
-    recording: int  # 0 of a camera that runs on and on
+    recording: int  # 0 for a continuous stream
     prediction: int  # class index
     confidence: float
     step: int  # 1..T
     latency_s: float
-    """From the arrival of the frame that completed the bin that let it fall, or ended the window, to the decision."""
+    """From the arrival of the frame that completed the deciding bin, or ended the window, to the decision."""
 
 
 @dataclass
 class Latencies:
-    """Of all decisions, in memory that does not grow: bins of a logarithmic scale, 2 % wide, from 1 µs to 1,000 s."""
+    """Histogram of latencies in constant memory: logarithmic bins, 2 % wide, from 1 µs to 1,000 s."""
 
     counts: np.ndarray = field(default_factory=lambda: np.zeros(1048, np.int64))
     most: float = 0.0
@@ -46,7 +50,7 @@ class Latencies:
         self.most = max(self.most, seconds)
 
     def percentile(self, share: float) -> float:
-        """Upper end of the bin in which the percentile lies, s; 0 where there is no decision."""
+        """Upper end of the bin that contains the percentile ``share``, s; 0 without decisions."""
         if not self.counts.any():
             return 0.0
         index = int(np.searchsorted(self.counts.cumsum(), share / 100 * self.counts.sum()))
@@ -54,20 +58,20 @@ class Latencies:
 
 
 class Live(ABC):
-    """Executes each bin when it is complete; after its decision a window's further bins are not executed."""
+    """Executes each bin when it is complete. The bins after a window's decision are not executed."""
 
     def __init__(self, windows: Windows) -> None:
         self.windows = windows
         self.latencies = Latencies()
         self.steps_executed = 0
-        self._decided = False  # the window that is open
+        self._decided = False  # of the open window
 
     @abstractmethod
-    def _step(self, each: Bin) -> Verdict | None:
-        """Executes a bin, the first one of a window on cleared state; the verdict, if it falls now."""
+    def _step(self, each: Bin) -> StepDecision | None:
+        """Executes a bin; step 1 resets the state. Returns the decision if it falls at this step."""
 
     def run(self, arrivals: Iterable[Arrival]) -> Iterator[Decision]:
-        """Decisions of a stream; the window that is open at its end is finished."""
+        """The decisions on a stream. The end of the stream completes the open window."""
         at = time.perf_counter()
         for arrival in arrivals:
             at = arrival.at
@@ -79,23 +83,23 @@ class Live(ABC):
         for each in bins:
             if each.step == 1:
                 self._decided = False
-            if self._decided or (verdict := self._step(each)) is None:
+            if self._decided or (decision := self._step(each)) is None:
                 continue
             self._decided = True
             latency = time.perf_counter() - at
             self.latencies.add(latency)
-            yield Decision(each.window, each.recording, *verdict, latency)
+            yield Decision(each.window, each.recording, *decision, latency)
 
 
 class LiveEngine(Live):
-    """On the engine, in this process: a decision about a bin falls with that bin."""
+    """Runs on the engine, in this process: a decision falls as soon as its bin is executed."""
 
     def __init__(self, engine: Engine, rule: Rule | None, readout: Readout, windows: Windows) -> None:
         super().__init__(windows)
         self.engine, self.rule, self.readout = engine, rule, readout
         self._state = engine.start()
 
-    def _step(self, each: Bin) -> Verdict | None:
+    def _step(self, each: Bin) -> StepDecision | None:
         description = self.engine.description
         if each.step == 1:
             self.engine.restart(self._state)
@@ -109,7 +113,7 @@ class LiveEngine(Live):
             return None
         scores = self._scores
         confidence = softmax_peak(scores) if self.rule is None else self.rule.confidence(scores, each.step)
-        return Verdict(int(scores[0].argmax()), float(confidence[0]), each.step)
+        return StepDecision(int(scores[0].argmax()), float(confidence[0]), each.step)
 
     def _stops(self, step: int) -> bool:
         if step == self.windows.encoding.bins:

@@ -1,4 +1,4 @@
-"""Where frames come from: recordings, a pipe, the network; each with the time at which it arrived."""
+"""Sources of frames: a pipe or the network. Each frame gets the time of its arrival."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from aoi.errors import DataError
 from aoi.events.stream import BadFrame, Frame, read_frames, unpack
 
 _LARGEST = 65_535  # bytes of a datagram
-_KERNEL_BUFFER = 1 << 22  # asked for; Linux grants what net.core.rmem_max allows
-_LOOK_S = 0.1  # between two looks at whether to stop
+_KERNEL_BUFFER = 1 << 22  # requested; Linux limits it to net.core.rmem_max
+_POLL_S = 0.1  # between two checks whether to stop
 
 
 @dataclass(frozen=True, eq=False)
 class Arrival:
-    """A frame, or None where nothing came for so long that an open window should end."""
+    """A frame, or None after a silence that ends an open window."""
 
     frame: Frame | None
     at: float  # reading of time.perf_counter
 
 
 @dataclass
-class Received:
-    """Counted by a receiver."""
+class ReceiveCounts:
+    """What a receiver counted."""
 
     frames: int = 0
-    malformed: int = 0  # datagrams that are no frame
-    dropped: int = 0  # datagrams that found the buffer full
-    most_waiting: int = 0  # datagrams in the buffer
-    kernel_buffer: int = 0  # bytes that the system granted
+    malformed: int = 0  # datagrams that are not frames
+    dropped: int = 0  # datagrams that arrived at a full buffer
+    most_waiting: int = 0  # largest number of datagrams in the buffer
+    kernel_buffer: int = 0  # size that the system granted, bytes
 
 
-def from_pipe(file: BinaryIO, received: Received) -> Iterator[Arrival]:
-    """Frames of a pipe. Back-pressure is the pipe's own: whoever writes waits."""
+def from_pipe(file: BinaryIO, received: ReceiveCounts) -> Iterator[Arrival]:
+    """Frames from a pipe. Raises BadFrame. A full pipe makes its writer wait."""
     for data in read_frames(file):
         received.frames += 1
         yield Arrival(unpack(data), time.perf_counter())
@@ -59,17 +59,17 @@ def udp_address(source: str) -> tuple[str, int]:
 
 
 class UdpReceiver:
-    """Takes datagrams in a thread of its own, so that a step of the network keeps none from being received.
+    """Receives datagrams in its own thread, so that the network's execution does not delay them. A context manager.
 
-    The buffer is bounded: a datagram that finds it full is dropped and counted.
+    The buffer is bounded: a datagram that arrives when it is full is dropped and counted.
     """
 
     def __init__(self, host: str, port: int, *, buffer: int, idle_s: float) -> None:
-        """``buffer``: datagrams that may wait; ``idle_s``: silence after which an open window ends."""
-        self.received = Received()
+        """``buffer``: capacity in datagrams; ``idle_s``: silence that ends an open window, s. Raises DataError."""
+        self.received = ReceiveCounts()
         self._buffer: deque[tuple[bytes, float]] = deque()
         self._limit, self._idle_s = buffer, idle_s
-        self._some = threading.Condition()
+        self._received_some = threading.Condition()
         self._closed = False
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -78,10 +78,10 @@ class UdpReceiver:
             self._socket.bind((host, port))
         except (OSError, OverflowError) as error:
             self._socket.close()
-            raise DataError(f"udp://{host}:{port}: cannot be listened on: {error}") from None
+            raise DataError(f"udp://{host}:{port}: cannot listen there: {error}") from None
         self.received.kernel_buffer = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         self.port: int = self._socket.getsockname()[1]
-        self._socket.settimeout(_LOOK_S)
+        self._socket.settimeout(_POLL_S)
         self._thread = threading.Thread(target=self._receive, daemon=True)
         self._thread.start()
 
@@ -102,23 +102,23 @@ class UdpReceiver:
                 data = self._socket.recv(_LARGEST)
             except TimeoutError:
                 continue
-            except OSError:  # an ICMP error of a peer: the socket goes on
+            except OSError:  # an ICMP error from a peer: keep receiving
                 continue
-            with self._some:
+            with self._received_some:
                 if len(self._buffer) >= self._limit:
                     self.received.dropped += 1
                     continue
                 self._buffer.append((data, time.perf_counter()))
                 self.received.most_waiting = max(self.received.most_waiting, len(self._buffer))
-                self._some.notify()
+                self._received_some.notify()
 
     def arrivals(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Arrival]:
-        """Frames in the order in which they came, until ``stop``."""
-        silent_since: float | None = None  # None: the silence was already told
+        """Frames in order of arrival, until ``stop()``."""
+        silent_since: float | None = None  # None: the silence is already reported
         while not stop():
-            with self._some:
+            with self._received_some:
                 if not self._buffer:
-                    self._some.wait(_LOOK_S if silent_since is None else min(_LOOK_S, self._idle_s))
+                    self._received_some.wait(_POLL_S if silent_since is None else min(_POLL_S, self._idle_s))
                 data, at = self._buffer.popleft() if self._buffer else (None, time.perf_counter())
             if data is None:
                 if silent_since is not None and at - silent_since >= self._idle_s:

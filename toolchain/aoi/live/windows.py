@@ -1,4 +1,4 @@
-"""Events as they come → the bins of one window after another."""
+"""A stream of events → complete bins, window after window."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from aoi.events.stream import Frame
 
 
 @dataclass
-class Counts:
-    """What did not become part of a bin, and why."""
+class WindowCounts:
+    """What arrived, and what was dropped and why."""
 
-    windows: int = 0  # that began
-    events: int = 0  # that arrived
-    late: int = 0  # older than the bin that is open, dropped
-    beyond: int = 0  # after the end of a recording's window, left out as the encoding says
-    off_sensor: int = 0  # not on the sensor, dropped
+    windows: int = 0  # started
+    events: int = 0  # arrived
+    late: int = 0  # older than the open bin, dropped
+    beyond: int = 0  # after the end of a recording's window, dropped as in the encoding
+    off_sensor: int = 0  # outside the sensor, dropped
     lost_frames: int = 0  # gaps in the sequence
 
 
 @dataclass(frozen=True, eq=False)
 class Bin:
-    """A bin that is complete."""
+    """A complete bin."""
 
     window: int  # 0, 1, …
     recording: int
@@ -35,19 +35,19 @@ class Bin:
 
 
 class Windows:
-    """Cuts a stream into windows as ``encode`` does with a recording: the first event is t = 0.
+    """Divides a stream into windows, each encoded as by ``encode``: its first event is t = 0.
 
-    A recording is one window. Where the camera runs on and on (recording 0), a window ends after ``window_us`` and the
-    next one begins with the first event after that. A bin is complete when an event of a later one arrives, or when the
-    recording ends. Events of one bin may come in any order, those of an earlier bin are late.
+    A recording is one window. In a continuous stream (recording 0) a window ends after ``window_us``, and the next one
+    starts with the first event after that. A bin is complete when an event of a later bin arrives or the recording
+    ends. Events of one bin may arrive in any order; events of an earlier bin are late.
     """
 
     def __init__(self, encoding: Encoding) -> None:
         self.encoding = encoding
-        self.counts = Counts()
+        self.counts = WindowCounts()
         self._edges = bin_edges(encoding.window_us, encoding.bins)
         self._open = False
-        self._done = False  # the recording had its window
+        self._done = False  # the recording has had its window
         self._recording: int | None = None
         self._expected: int | None = None  # sequence of the next frame
 
@@ -66,14 +66,14 @@ class Windows:
             self._recording = None
 
     def finish(self) -> Iterator[Bin]:
-        """Ends the window: what has arrived of it is all that there is."""
+        """Ends the open window and yields its remaining bins."""
         if self._open:
             yield from self._complete(self.encoding.bins)
 
     def _take(self, events: np.ndarray) -> Iterator[Bin]:
         while len(events):
             if not self._open:
-                if self._done:  # a recording has one window
+                if self._done:  # one window per recording
                     self.counts.beyond += len(events)
                     return
                 self._begin(int(events["t"].min()))
@@ -84,7 +84,7 @@ class Windows:
             beyond = events[bins >= self.encoding.bins]
             for step in np.unique(bins[inside]):
                 yield from self._complete(int(step))
-                self._here.append(events[inside & (bins == step)])
+                self._pending.append(events[inside & (bins == step)])
             events = beyond
             if len(events):
                 yield from self._complete(self.encoding.bins)
@@ -93,7 +93,9 @@ class Windows:
     def _begin(self, first: int) -> None:
         self._open = True
         self._first, self._step = first, 0
-        self._here: list[np.ndarray] = []  # events of the open bin; of the whole window where denoising looks back
+        self._pending: list[
+            np.ndarray
+        ] = []  # events of the open bin; with denoising, which looks back, of the whole window
         self.counts.windows += 1
 
     def _complete(self, until: int) -> Iterator[Bin]:
@@ -106,11 +108,11 @@ class Windows:
             self._open = False
 
     def _spikes(self) -> np.ndarray:
-        if not self._here:
+        if not self._pending:
             return np.zeros(self.encoding.shape[:3], np.uint8)
-        events = np.concatenate(self._here)
+        events = np.concatenate(self._pending)
         if self.encoding.denoise_us is None:
-            self._here = []
+            self._pending = []
             return encode(events, self.encoding.model_copy(update={"bins": 1}))[..., 0]
         spikes: np.ndarray = encode(events, self.encoding)[..., self._step]
         return spikes

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Literal
 
 import numpy as np
 
+from aoi.choices import Readout
 from aoi.netx.weights import weight_shift
 
 STATE_SHIFT = 6  # weights, biases and thresholds << 6 are in state units
@@ -25,10 +25,6 @@ WEIGHT_MIN, WEIGHT_MAX = -256, 254  # 8 bit signed in even steps
 THRESHOLD_MAX = (1 << 17) - 1
 BIAS_MIN, BIAS_MAX = -4096, 4095  # 13 bit signed
 VALUE_MIN, VALUE_MAX = -(1 << 19), (1 << 19) - 1  # what a sigma-delta network shifts up by 12 bits: it stays in 32
-
-Readout = Literal["spikes", "voltage"]
-"""What is read of the output layer: the spikes (messages) that it sends, or its membrane voltage if it never
-fires."""
 
 
 @dataclass(frozen=True)

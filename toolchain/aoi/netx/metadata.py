@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from aoi.choices import Readout
 from aoi.events.config import DataConfig
 from aoi.events.encoding import Encoding
-from aoi.netx.description import Readout
 
 SCHEMA_VERSION = 1
 

@@ -1,1 +1,1 @@
-"""Pictures of what a cutoff trades."""
+"""Plots of what a cutoff saves and costs, and the HTML report."""

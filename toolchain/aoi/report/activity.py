@@ -1,4 +1,4 @@
-"""What the layers do step by step: the Spatial-Temporal Factor and spike rates, on the engine."""
+"""The activity of each layer at each step: Spatial-Temporal Factor and spike rates, on the engine."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from math import prod
 
 import numpy as np
 
+from aoi.choices import Readout
 from aoi.engine import Engine, LayerTrace, Run
 from aoi.netx.description import STATE_SHIFT, Cuba, NetworkDescription
-from aoi.netx.metadata import Readout
 
-TRACED = 128  # recordings that the Spatial-Temporal Factor is the mean of
-_TRACE_VALUES = 1 << 24  # held at a time
-_FLOOR = 0.01  # of the strength of a layer whose neurons all fire, as in training
+TRACED = 128  # the Spatial-Temporal Factor is a mean over so many recordings
+_TRACE_VALUES = 1 << 24  # held in memory at a time
+_FLOOR = 0.01  # relative to S of a layer whose neurons all fire, as in training
 
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """A layer's means over recordings at each step, float64 (T,)."""
+    """Means over recordings of one layer at each step, float64 (T,)."""
 
-    rate: np.ndarray  # spikes a neuron
+    rate: np.ndarray  # spikes per neuron
     stf: np.ndarray | None  # None for the output and for layers without spiking neurons
 
 
 def hidden(description: NetworkDescription) -> dict[int, Cuba]:
-    """Index → neuron of the layers that have a Spatial-Temporal Factor: those that hand spikes on."""
+    """Index → neuron of the layers with a Spatial-Temporal Factor: hidden layers of spiking neurons."""
     return {
         index: layer.neuron
         for index, layer in enumerate(description.layers[:-1])
@@ -41,9 +41,9 @@ def activity(
     batch: Callable[[np.ndarray], np.ndarray],
     readout: Readout,
 ) -> list[Activity]:
-    """One entry a layer: rates over all of ``run``, the factor over the first samples.
+    """One entry per layer: rates over all of ``run``, the factor over the first :data:`TRACED` samples.
 
-    ``batch``: indices → spikes (n, \\*input_shape, T) of some of the ``samples``.
+    ``batch``: indices (n,) → spikes (n, \\*input_shape, T); ``samples``: number of recordings.
     """
     neurons, steps = hidden(description), run.scores.shape[-1]
     totals = {index: np.zeros(steps) for index in neurons}
@@ -65,12 +65,12 @@ def activity(
 def spatial_temporal_factor(trace: LayerTrace, neuron: Cuba) -> np.ndarray:
     """STF of one layer at each step, float64 (N, T) in [0, 1]: ``S / (S + V + F)``.
 
-    ``S``: the threshold times the number of spikes sent; ``V``: voltage kept below the threshold, negative ones
-    counted as 0; ``F``: 1 % of S when all neurons fire. The definition of
-    ``aoi_models.regularisers.str_factor``, on the integers that the chip computes; it has no unit.
+    ``S``: threshold times number of spikes; ``V``: voltage that remains below the threshold, negative values counted as
+    0; ``F``: 1 % of S when all neurons fire. Defined as in ``aoi_models.regularisers.str_factor``, on the integers that
+    the chip computes; dimensionless.
     """
     threshold = np.asarray(neuron.threshold, np.float64) * (1 << STATE_SHIFT)
-    if threshold.ndim:  # one a channel
+    if threshold.ndim:  # one per channel
         threshold = threshold.reshape(-1, *(1,) * (trace.v.ndim - 2))
     spatial = _total(threshold * trace.s)
     temporal = _total(np.where(trace.v <= threshold, np.maximum(trace.v, 0), 0))

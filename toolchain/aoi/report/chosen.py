@@ -1,4 +1,4 @@
-"""Which recordings the page shows one by one, and all that it draws of them."""
+"""Chooses the recordings that the page shows one by one, and prepares their data."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ import numpy as np
 from aoi.cutoff.rule import Decisions, Rule, statistics
 from aoi.report.explorer import base64
 
-WRONG, SLOW, QUICK = "Wrong", "Slowest", "Quickest of a class"
+WRONG, SLOW, FAST = "Wrong", "Slowest", "Fastest of each class"
 _EACH_GROUP = 10
-_BYTES = 1_500_000  # of all recordings shown, before base64
-_SIDE = 64  # pixels; larger sensors are shown coarser
-_ROWS = 96  # neurons of a layer
+_BYTES = 1_500_000  # of all shown recordings, before base64
+_SIDE = 64  # pixels; larger sensors are shown at a lower resolution
+_ROWS = 96  # shown neurons per layer
 
 
 def choose(decisions: Decisions, labels: np.ndarray, most: int) -> list[tuple[int, str]]:
-    """At most ``most`` (but 3 at least) samples with the reason: wrong ones, the surest first; the slowest of the right
-    ones; of each class the quickest right one. ``labels`` (samples,)."""
-    right = decisions.prediction == labels
-    wrong = np.flatnonzero(~right)
+    """At most ``most`` (but at least 3) samples with the reason: the wrong ones of the highest confidence; the slowest
+    correct ones; the fastest correct one of each class. ``labels``: int (samples,)."""
+    correct = decisions.prediction == labels
+    wrong = np.flatnonzero(~correct)
     wrong = wrong[np.argsort(-decisions.confidence[wrong], kind="stable")]
-    slow = np.flatnonzero(right & (decisions.step > decisions.step.min()))
+    slow = np.flatnonzero(correct & (decisions.step > decisions.step.min()))
     slow = slow[np.argsort(-decisions.step[slow], kind="stable")]
     order = np.argsort(decisions.step, kind="stable")
-    order = order[right[order]]
-    quick = order[np.unique(labels[order], return_index=True)[1]]
+    order = order[correct[order]]
+    fast = order[np.unique(labels[order], return_index=True)[1]]
     room = max(1, min(_EACH_GROUP, most // 3))
     chosen: dict[int, str] = {}
-    for group, members in ((WRONG, wrong), (QUICK, quick), (SLOW, slow)):
+    for group, members in ((WRONG, wrong), (FAST, fast), (SLOW, slow)):
         fresh = [int(i) for i in members if int(i) not in chosen]
         chosen |= dict.fromkeys(fresh[:room], group)
-    return sorted(chosen.items(), key=lambda each: (WRONG, SLOW, QUICK).index(each[1]))
+    return sorted(chosen.items(), key=lambda each: (WRONG, SLOW, FAST).index(each[1]))
 
 
-def most_shown(shape: tuple[int, int, int, int], layers: int, rules: int, classes: int) -> int:
-    """How many recordings of ``shape`` (C, H, W, T) the page has room for."""
+def max_recordings(shape: tuple[int, int, int, int], layers: int, rules: int, classes: int) -> int:
+    """How many recordings of ``shape`` (C, H, W, T) fit on the page."""
     channels, height, width, steps = shape
     factor = pooling(shape)
     pixels = min(channels, 2) * -(-height // factor) * -(-width // factor)
@@ -46,7 +46,7 @@ def most_shown(shape: tuple[int, int, int, int], layers: int, rules: int, classe
 
 
 def pooling(shape: tuple[int, int, int, int]) -> int:
-    """The factor by which events are shown coarser, so that a recording stays below 64 pixels and 100 kB."""
+    """The factor by which the resolution is reduced: a recording has at most 64 pixels a side and 100 kB."""
     factor = -(-max(shape[1:3]) // _SIDE)
     while -(-shape[1] // factor) * -(-shape[2] // factor) * shape[3] * min(shape[0], 2) > 800_000:
         factor += 1
@@ -54,7 +54,7 @@ def pooling(shape: tuple[int, int, int, int]) -> int:
 
 
 def frames(spikes: np.ndarray) -> np.ndarray:
-    """Events (C, H, W, T) → packed bits of (T, min(C, 2), h, w), a pixel set where any of those it covers is."""
+    """Spikes (C, H, W, T) → packed bits of (T, min(C, 2), h, w); a pixel is set if any of those that it covers is."""
     factor = pooling(spikes.shape)  # type: ignore[arg-type]
     channels, height, width, steps = spikes.shape
     padded = np.zeros((channels, -(-height // factor) * factor, -(-width // factor) * factor, steps), bool)
@@ -65,7 +65,7 @@ def frames(spikes: np.ndarray) -> np.ndarray:
 
 
 def sensor(shape: tuple[int, int, int, int]) -> list[int]:
-    """(C, H, W, T) → channels, height and width as they are shown."""
+    """(C, H, W, T) → channels, height and width as shown."""
     factor = pooling(shape)
     return [min(shape[0], 2), -(-shape[1] // factor), -(-shape[2] // factor)]
 
@@ -79,8 +79,11 @@ def entry(
     scores: np.ndarray,
     rules: list[Rule],
 ) -> dict[str, Any]:
-    """One recording: ``spikes`` (C, H, W, T), ``traces`` name and spikes (\\*shape, T) of each layer, ``scores``
-    (classes, T)."""
+    """The data of one recording.
+
+    ``spikes``: its input (C, H, W, T); ``traces``: name and spikes (\\*shape, T) of each layer; ``scores``: accumulated
+    readout (classes, T).
+    """
     steps = scores.shape[-1]
     scale = rules[0].scale_at(np.arange(1, steps + 1)) if rules else 1.0
     z = scale * (scores - scores.max(axis=0)).astype(np.float64)

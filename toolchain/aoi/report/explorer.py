@@ -1,4 +1,4 @@
-"""What the page's cutoff explorer needs: each rule's slider, and the answer at each step."""
+"""The data of the page's cutoff explorer: a slider per rule, and the prediction at each step."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 from aoi.cutoff.rule import RULES, Rule, parse_rule, rule_of_policy, statistics
 from aoi.errors import DataError
-from aoi.evaluation.sweep import sweep
+from aoi.evaluation.operating_points import operating_points
 from aoi.netx.metadata import CutoffPolicy
 from aoi.report.thresholds import reached, thresholds
 
-# Name on the page, and what the threshold is of. The integer forms are shown where a file is calibrated for one.
+# Title on the page, and what the threshold applies to. Integer rules are shown only if the file is calibrated for one.
 _WORDS = {
     "confidence": ("Confidence", "the largest class probability"),
-    "entropy": ("Entropy", "certainty, 1 minus the normalised entropy,"),
+    "entropy": ("Entropy", "1 minus the normalised entropy"),
     "gap": ("Gap", "the lead of the best class over the second"),
-    "conformal": ("Conformal", "the coverage at which only one class is left"),
-    "patience": ("Patience", "the number of steps with the same answer"),
+    "conformal": ("Conformal", "the coverage at which the prediction set has one class"),
+    "patience": ("Patience", "the number of steps with the same prediction"),
     "fixed": ("Fixed step", "the step"),
     "int-confidence": ("Integer confidence", "the largest class probability"),
     "int-gap": ("Integer gap", "the lead of the best class over the second"),
@@ -27,7 +27,7 @@ _WORDS = {
 
 
 def rules_for(policy: CutoffPolicy | None, steps: int) -> list[Rule]:
-    """The rules that a network file has the numbers for, its own first: those that lack a calibrated scale or
+    """The rules that can run with a network file's calibration, the calibrated one first; rules that lack a scale or
     quantiles are left out. ``steps``: T."""
     own = rule_of_policy(policy) if policy else None
     rules = [own] if own else []
@@ -42,9 +42,9 @@ def rules_for(policy: CutoffPolicy | None, steps: int) -> list[Rule]:
 
 
 def explorer(rules: list[Rule], scores: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
-    """One entry a rule; ``scores`` (samples, classes, T), ``labels`` (samples,).
+    """One entry per rule; ``scores``: accumulated readout (samples, classes, T), ``labels``: int (samples,).
 
-    ``thresholds``: texts, one a position of the slider; ``reached``: base64 uint8 (samples, T); ``start``: the position
+    ``thresholds``: texts, one per position of the slider; ``reached``: base64 uint8 (samples, T); ``start``: position
     of the rule's own threshold; ``curve``: [mean decision step, accuracy] at each position.
     """
     return [_entry(rule, scores, labels) for rule in rules]
@@ -54,13 +54,13 @@ def _entry(rule: Rule, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]
     statistic = statistics(rule, scores)
     texts = thresholds(rule, statistic)
     values = np.array([float(text) for text in texts])
-    points = sweep(statistic, values, scores, labels)
+    points = operating_points(statistic, values, scores, labels)
     title, of = _WORDS.get(rule.name, (rule.name, "its statistic"))
     return {
         "name": rule.name,
         "title": title,
         "of": of,
-        "share": rule.ceiling == 1.0,
+        "share": rule.max_threshold == 1.0,
         "thresholds": texts,
         "start": int(np.flatnonzero(values == rule.threshold)[0]),
         "reached": base64(reached(statistic, texts)),
@@ -69,11 +69,11 @@ def _entry(rule: Rule, scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]
 
 
 def answers(scores: np.ndarray) -> np.ndarray:
-    """The answer at each step, (samples, classes, T) → uint8 or uint16 (samples, T)."""
+    """The prediction at each step, (samples, classes, T) → uint8 or uint16 (samples, T)."""
     kind = np.uint8 if scores.shape[1] <= 256 else np.uint16
     return scores.argmax(axis=1).astype(kind)
 
 
 def base64(array: np.ndarray) -> str:
-    """The array's bytes, little-endian, row by row."""
+    """The bytes of an array, little-endian, in row-major order, as base64."""
     return b64encode(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()).decode()

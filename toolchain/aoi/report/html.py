@@ -1,4 +1,4 @@
-"""Small pieces of HTML. Whatever comes from outside goes through :func:`escape`, in text and in attributes alike."""
+"""Small pieces of HTML. All outside text goes through :func:`escape`, in text and in attributes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Html(str):
-    """Text that is markup already. Any other string is escaped where it is put into markup."""
+    """Text that is already markup. Any other string is escaped before it is put into markup."""
 
 
 def cell(value: Any) -> str:
@@ -19,7 +19,7 @@ def cell(value: Any) -> str:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "", foot: Sequence[Any] | None = None
 ) -> Html:
-    """A table whose first column is the head of its row; it scrolls sideways where it is wider than the page."""
+    """A table whose first column holds the row headers. It scrolls sideways if it is wider than the page."""
 
     def line(values: Sequence[Any]) -> str:
         first, *others = (cell(value) for value in values)
@@ -36,13 +36,13 @@ def table(
 
 
 def facts(rows: Iterable[tuple[str, Any]]) -> Html:
-    """Names and what they are."""
+    """A two-column table of names and values."""
     lines = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{cell(value)}</td></tr>' for name, value in rows)
     return Html(f'<table class="facts"><tbody>{lines}</tbody></table>')
 
 
 def tile(label: str, value: str, interval: str, key: str) -> Html:
-    """A headline number; ``key`` is its id on the page."""
+    """A headline number; ``key`` is its element id."""
     return Html(
         f'<div><dt>{escape(label)}</dt><dd><div class="value" id="{key}">{escape(value)}</div>'
         f'<div class="interval">{escape(interval)}</div></dd></div>'
@@ -50,6 +50,6 @@ def tile(label: str, value: str, interval: str, key: str) -> Html:
 
 
 def script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever the names in it are."""
+    """JSON that cannot end its script element, whatever names it contains."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,8 +1,8 @@
-"""The report: one HTML page that needs nothing but itself.
+"""The report: one self-contained HTML page.
 
-Numbers are computed here, by the same functions as in ``aoi evaluate``; the page's script only draws, and counts what
-:mod:`aoi.report.thresholds` prepares. A content security policy in the page forbids every request and every
-script but its own, so that a name in somebody's files can do nothing.
+All numbers are computed here, by the same functions as in ``aoi evaluate``. The page's script only draws and counts
+what :mod:`aoi.report.thresholds` prepares. A content security policy forbids every request and every script but the
+page's own, so that a name in somebody's files cannot run code.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _EXPLORER_BYTES = 3_000_000  # of all recordings, before base64; all else stays 
 
 
 def most_samples(rules: int, steps: int) -> int:
-    """How many recordings of ``steps`` steps the explorer has room for with ``rules`` rules."""
+    """How many recordings of ``steps`` steps fit into the explorer with ``rules`` rules."""
     return max(1, _EXPLORER_BYTES // (steps * (rules + 2)))
 
 
 def render(subject: Subject) -> str:
-    """The page."""
+    """The page as HTML text."""
     folder = files("aoi.report") / "assets"
     script = "\n".join((folder / name).read_text("utf-8") for name in _SCRIPTS)
     return Template((folder / "report.html").read_text("utf-8")).substitute(

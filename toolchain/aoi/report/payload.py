@@ -1,4 +1,4 @@
-"""What the page's script draws: everything as JSON, arrays in base64."""
+"""The data that the page's script draws, as JSON with arrays in base64."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from aoi.report.subject import Subject
 
 
 def payload(subject: Subject) -> dict[str, Any]:
+    """All data of the page, for JSON."""
     summary, scores, labels = subject.summary, subject.run.scores, subject.data.labels
     metadata = subject.network.metadata
     encoding = metadata.encoding if metadata else None
     answer = answers(scores)
     rules = explorer(subject.rules, scores, labels)
     start = {"rule": 0, "position": rules[0]["start"]}
-    if subject.own is None:  # the last rule, fixed, at T
+    if subject.file_rule is None:  # the last rule, fixed, at T
         start = {"rule": len(rules) - 1, "position": len(rules[-1]["thresholds"]) - 1}
     return {
         "samples": summary["samples"],
@@ -33,7 +34,7 @@ def payload(subject: Subject) -> dict[str, Any]:
         "accuracy_at": summary["accuracy_at"],
         "intervals": summary["intervals"]["accuracy_at"],
         "rules": rules,
-        "calibrated": subject.own is not None,
+        "calibrated": subject.file_rule is not None,
         "start": start,
         "command": subject.command,
         "reliability": _reliability(subject),
@@ -48,7 +49,7 @@ def payload(subject: Subject) -> dict[str, Any]:
 
 
 def training_series(log: dict[str, list[float]]) -> dict[str, Any] | None:
-    """The columns of a training log that are shares, under the names that the page gives them; None without any."""
+    """The columns of a training log that are shares, with their titles on the page; None if there are none."""
     names = {"val_accuracy": "accuracy at T", "val_accuracy_over_time": "accuracy, mean over steps"}
     names |= {name: f"STF of hidden layer {name[9:]}" for name in log if name.startswith("stf_layer")}
     series = [
@@ -60,11 +61,11 @@ def training_series(log: dict[str, list[float]]) -> dict[str, Any] | None:
 
 
 def _reliability(subject: Subject) -> list[dict[str, Any]]:
-    """Where runs stop, then at an early, a middle and the last step."""
+    """Diagrams at the decision, then at an early, a middle and the last step."""
     summary, steps = subject.summary, subject.summary["steps"]
     shown = sorted({max(1, round(steps / 12)), max(1, round(steps / 4)), steps})
     diagrams = [(f"At step {t}", summary["reliability_at"][t - 1], summary["ece_at"][t - 1]) for t in shown]
-    if subject.own:
+    if subject.file_rule:
         diagrams.insert(0, ("Where runs stop", summary["reliability"], summary["ece"]))
     return [{"title": title, "error": error, "bins": _bins(diagram)} for title, diagram, error in diagrams]
 
@@ -85,7 +86,7 @@ def _layers(subject: Subject) -> list[dict[str, Any]]:
 
 
 def _stf_target(config: Any) -> float | None:
-    """What training drew the factor towards, as the file's configuration says."""
+    """The target of the Spatial-Temporal Factor in training, from the file's configuration."""
     for key in ("training", "regulariser"):
         config = config.get(key) if isinstance(config, dict) else None
     if not isinstance(config, dict) or config.get("name") != "str":
@@ -96,7 +97,7 @@ def _stf_target(config: Any) -> float | None:
 
 def _chosen(subject: Subject) -> list[dict[str, Any]]:
     shape, scores = subject.data.shape, subject.run.scores
-    most = chosen.most_shown(shape, len(subject.layers), len(subject.rules), scores.shape[1])
+    most = chosen.max_recordings(shape, len(subject.layers), len(subject.rules), scores.shape[1])
     picked = chosen.choose(subject.decisions, subject.data.labels, most)
     engine = Engine(subject.network.description)
     result = []

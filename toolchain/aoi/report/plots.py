@@ -1,31 +1,33 @@
-"""Two pictures: accuracy over timesteps with the operating point, and when the decisions fall."""
+"""Two plots: accuracy over timesteps with the operating point, and the distribution of decision steps."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from aoi.evaluation.anytime import AnytimeResult
 from aoi.files import atomic_path
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#666666"  # distinguishable without colour vision
+SERIES_STYLES = (
+    (BLUE, "o", "-"), (ORANGE, "s", "--"), ("#009e73", "^", "-."), ("#cc79a7", "D", ":"),
+    ("#56b4e9", "v", "-"), ("#e69f00", "P", "--"), ("#000000", "X", "-."), (GREY, "*", ":"),
+)  # fmt: skip
+"""Colour (Okabe and Ito), marker and dash of each series: distinguishable without colour vision, and without colour."""
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#666666"  # told apart without colour vision
 
-
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG. Raises WriteError."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=144)
-    plt.close(figure)
 
 
-def plot_accuracy(result: AnytimeResult, path: Path) -> None:
-    """Accuracy over timesteps; the cutoff's operating point lies at its mean decision step."""
-    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+def accuracy_figure(result: AnytimeResult) -> Figure:
+    """Accuracy over timesteps; the cutoff's operating point is at its mean decision step."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
     steps = np.arange(1, result.steps + 1)
     axes.plot(steps, result.accuracy_at, color=BLUE, linewidth=2, label="all samples stop at step t")
     axes.axhline(
@@ -39,20 +41,21 @@ def plot_accuracy(result: AnytimeResult, path: Path) -> None:
     axes.set_title(f"{result.steps / result.mean_decision_step:.1f} times fewer steps with the cutoff")
     axes.legend(loc="lower right", frameon=False)
     axes.grid(alpha=0.25)
-    _save(figure, path)
+    return figure
 
 
-def plot_decisions(result: AnytimeResult, path: Path) -> None:
-    """Histogram of decision steps, wrong answers on top."""
-    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
-    right = result.decisions.prediction == result.labels
-    counts = [np.bincount(result.decisions.step[mask], minlength=result.steps + 1)[1:] for mask in (right, ~right)]
+def decision_figure(result: AnytimeResult) -> Figure:
+    """Histogram of decision steps, wrong answers stacked on top of correct ones."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    correct = result.decisions.prediction == result.labels
+    counts = [np.bincount(result.decisions.step[mask], minlength=result.steps + 1)[1:] for mask in (correct, ~correct)]
     steps = np.arange(1, result.steps + 1)
-    axes.bar(steps, counts[0], color=BLUE, label="right")
+    axes.bar(steps, counts[0], color=BLUE, label="correct")
     axes.bar(steps, counts[1], bottom=counts[0], color=ORANGE, hatch="//", label="wrong")
     axes.axvline(result.mean_decision_step, color=GREY, linestyle="--", label=f"mean {result.mean_decision_step:.1f}")
     axes.set(xlabel="decision step", ylabel="samples", xlim=(0, result.steps + 1))
-    axes.set_title(f"When {len(result.labels)} samples are decided (T = {result.steps})")
+    axes.set_title(f"Decision steps of {len(result.labels)} samples (T = {result.steps})")
     axes.legend(frameon=False)
     axes.grid(axis="y", alpha=0.25)
-    _save(figure, path)
+    return figure

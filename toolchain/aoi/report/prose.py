@@ -15,7 +15,7 @@ from aoi.report.subject import Subject
 
 
 def prose(subject: Subject) -> dict[str, str]:
-    """Place in the template → markup."""
+    """Placeholder in the template → markup."""
     return {
         "title": escape(f"{subject.name}: aoi report"),
         "overline": f"aoi report · {escape(subject.name)}",
@@ -31,9 +31,9 @@ def prose(subject: Subject) -> dict[str, str]:
 
 
 def promise(metadata: Metadata | None) -> str:
-    """What the calibration of the file's cutoff promises, in a sentence."""
+    """What the calibration of the file's cutoff guarantees, in a sentence."""
     evidence = metadata.policy.evidence if metadata and metadata.policy else {}
-    drop, risk, samples, needed = map(_real, map(evidence.get, ("max_drop", "risk", "samples", "samples_needed")))
+    drop, risk, samples, needed = map(_finite, map(evidence.get, ("max_drop", "risk", "samples", "samples_needed")))
     if evidence.get("certified") is True and drop is not None and risk is not None:
         return (
             f"Its cutoff is certified: with probability at least {100 * (1 - risk):g}% over the calibration data it "
@@ -46,20 +46,20 @@ def promise(metadata: Metadata | None) -> str:
 
 
 def _spaced(text: str) -> str:
-    """A narrow space that does not break before each percent sign."""
+    """Puts a narrow no-break space before each percent sign."""
     return text.replace(" %", "%").replace("%", "\u202f%")
 
 
-def _real(value: Any) -> float | None:
+def _finite(value: Any) -> float | None:
     try:
         return float(value) if isinstance(value, int | float) and isfinite(value) else None
-    except OverflowError:  # JSON's whole numbers have no limit
+    except OverflowError:  # JSON integers have no limit
         return None
 
 
 def _headline(subject: Subject) -> str:
     summary = subject.summary
-    if subject.own is None:
+    if subject.file_rule is None:
         return f"{summary['full_accuracy']:.1%} accuracy after {summary['steps']} steps"
     return f"{summary['speedup_steps']:.1f} times fewer steps, {summary['accuracy']:.1%} accuracy"
 
@@ -67,10 +67,10 @@ def _headline(subject: Subject) -> str:
 def _lead(subject: Subject) -> list[str]:
     summary = subject.summary
     steps, recordings = summary["steps"], f"{summary['samples']:,} {escape(subject.split)} recordings"
-    if subject.own is None:
+    if subject.file_rule is None:
         said = [
-            f"On {recordings}. The network file holds no cutoff yet: <code>aoi calibrate</code> chooses one. Below, "
-            "what each rule would trade."
+            f"On {recordings}. The network file holds no cutoff yet: <code>aoi calibrate</code> chooses one. The "
+            "explorer below shows what each rule would save and cost."
         ]
     else:
         said = [
@@ -85,7 +85,7 @@ def _lead(subject: Subject) -> list[str]:
             if count
             else "None of these recordings was seen in training (compared by content)."
         )
-    return said if subject.own is None else [*said, promise(subject.network.metadata)]
+    return said if subject.file_rule is None else [*said, promise(subject.network.metadata)]
 
 
 def _tiles(subject: Subject) -> list[Html]:
@@ -98,7 +98,7 @@ def _tiles(subject: Subject) -> list[Html]:
         return tile(label, value, f"{low:.{digits}f} to {high:.{digits}f}", f"headline-{name.replace('_', '-')}")
 
     tiles = [number(f"accuracy, {summary['steps']} steps", "full_accuracy", 4)]
-    if subject.own is None:
+    if subject.file_rule is None:
         return tiles
     low, high = ends["operations_ratio"]
     tiles += [
@@ -114,8 +114,10 @@ def _tiles(subject: Subject) -> list[Html]:
         ),
     ]
     cut, full = subject.lava.get("deploy"), subject.lava.get("deploy-full")
-    if cut and cut.same and cut.wall_s is not None:
-        against = f"{full.wall_s:.2f} s for all steps" if full and full.same and full.wall_s else "all recordings"
+    if cut and cut.same_decisions and cut.wall_s is not None:
+        against = (
+            f"{full.wall_s:.2f} s for all steps" if full and full.same_decisions and full.wall_s else "all recordings"
+        )
         tiles.append(tile("wall time in Lava", f"{cut.wall_s:.2f} s", against, "headline-wall"))
     return tiles
 
@@ -125,44 +127,45 @@ def _tiles_note(subject: Subject) -> str:
     cut = subject.lava.get("deploy")
     if cut is None:
         return note
-    if cut.same:
+    if cut.same_decisions:
         return (
             f"{note} Lava ran these {cut.samples:,} recordings with the cutoff in {cut.steps_executed:,} steps and "
-            "made the same decision, at the same step, for every one."
+            "made the same decision at the same step for each."
         )
-    return f"{note} What Lava measured in this folder is of other recordings or another cutoff; it is left out here."
+    return f"{note} Lava's results in this folder are for other recordings or another cutoff and are left out."
 
 
 def _samples_text(subject: Subject) -> str:
-    when = "as the file’s cutoff decides them" if subject.own else "after all steps"
-    return f"Wrong answers (the surest first), the slowest right ones, and the quickest of each class, {when}."
+    when = "as the file’s cutoff decides them" if subject.file_rule else "after all steps"
+    return f"Wrong answers (highest confidence first), the slowest correct ones, and the fastest of each class, {when}."
 
 
 def _trust_text(subject: Subject) -> str:
     text = (
-        "A confidence of 0.9 should be right nine times out of ten: dots on the dashed line. Larger dots hold more "
-        "recordings; orange is the distance, above the line too modest, below it too sure."
+        "A confidence of 0.9 should be correct nine times out of ten: dots on the dashed line. Larger dots hold more "
+        "recordings. Orange marks the distance: above the line underconfident, below it overconfident."
     )
-    if subject.own is None:
+    if subject.file_rule is None:
         return text
     low, high = subject.summary["intervals"]["ece"]
     return (
-        f"{text} Where runs stop, confidence and accuracy lie {subject.summary['ece']:.3f} apart on average "
+        f"{text} Where runs stop, confidence and accuracy differ by {subject.summary['ece']:.3f} on average "
         f"({low:.3f} to {high:.3f})."
     )
 
 
 def _inside_text(subject: Subject) -> str:
     neurons = sum(prod(layer.shape) for layer in subject.layers)
-    share = subject.run.spikes.sum() / subject.summary["samples"] / subject.summary["steps"] / neurons
-    return f"When all steps run, a neuron sends {share:.3f} spikes a step on average, over {neurons:,} neurons."
+    rate = subject.run.spikes.sum() / subject.summary["samples"] / subject.summary["steps"] / neurons
+    return f"Over all steps, a neuron sends {rate:.3f} spikes per step on average ({neurons:,} neurons)."
 
 
 def _stf_caption(subject: Subject) -> str:
     if not hidden(subject.network.description):
-        return "<b>Spatial-Temporal Factor.</b> The network has no hidden layer of spiking neurons to take it from."
+        return "<b>Spatial-Temporal Factor.</b> The network has no hidden layer of spiking neurons."
     traced = min(TRACED, len(subject.data))
     return (
-        "<b>Spatial-Temporal Factor</b> of the hidden layers: the share of its strength that a layer sends at once "
-        f"rather than keeps as voltage. Mean over the first {traced} recordings, all steps run."
+        "<b>Spatial-Temporal Factor</b> of the hidden layers: the share of its activation that a layer "
+        "sends on as spikes rather than keeps as membrane voltage. Mean over the first "
+        f"{traced} recordings, all steps run."
     )

@@ -1,4 +1,4 @@
-"""What a run folder tells beyond its network file: the course of training, and what Lava measured."""
+"""What a run folder holds besides its network file: the training log, and results of deployments in Lava."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from aoi.cutoff.rule import Decisions
 
 @dataclass(frozen=True)
 class LavaRun:
-    """Deployed recordings, and how they compare with the engine's decisions."""
+    """A deployment in Lava, compared with the engine's decisions."""
 
     samples: int
     steps_executed: int
-    wall_s: float | None  # None where no summary of these results is found
-    same: bool  # every recording of the report has the same answer and step here
+    wall_s: float | None  # s; None if there is no summary of these results
+    same_decisions: bool  # every recording of the report has the same prediction and decision step
 
 
 def training_log(run: Path) -> dict[str, list[float]]:
-    """Column → its value after each epoch, of the columns that are there after every epoch; {} without a log."""
+    """Column → values after each epoch, for columns with a value after every epoch; {} without a log."""
     try:
         with (run / "logs" / "csv" / "metrics.csv").open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row.get("val_accuracy")]
@@ -38,8 +38,8 @@ def training_log(run: Path) -> dict[str, list[float]]:
 
 
 def lava_run(run: Path, folder: str, ids: tuple[str, ...], decisions: Decisions, classes: list[str]) -> LavaRun | None:
-    """The deployment in ``run/folder``, compared with ``decisions`` of the recordings ``ids``; None where there is
-    none or its files cannot be read."""
+    """The deployment in ``run/folder``, compared with the ``decisions`` on recordings ``ids``; None if there is none or
+    its files cannot be read."""
     try:
         lines = [json.loads(line) for line in (run / folder / "results.jsonl").read_text("utf-8").splitlines()]
         found = {line["id"]: (line["prediction"], line["decision_step"]) for line in lines}
@@ -59,7 +59,7 @@ def lava_run(run: Path, folder: str, ids: tuple[str, ...], decisions: Decisions,
 
 
 def _wall_s(file: Path, suffix: str, samples: int, executed: int, spent: float) -> float | None:
-    """The wall time in a summary of the very results: as many recordings and steps, and not less time than theirs."""
+    """Wall time from the summary of these results, s: with equal recordings and steps, and at least their time."""
     try:
         summary: dict[str, Any] = json.loads(file.read_text("utf-8"))
         wall_s = float(summary[f"wall_s{suffix}"])

@@ -1,4 +1,4 @@
-"""What a report is about."""
+"""The subject of a report: network, recordings and results."""
 
 from __future__ import annotations
 
@@ -10,67 +10,67 @@ from typing import Any
 
 import numpy as np
 
+from aoi.choices import Readout
 from aoi.cutoff.rule import Decisions, Rule, decide, rule_of_policy
 from aoi.engine import Run
 from aoi.events.spikes import SpikeData
 from aoi.netx.description import Layer
-from aoi.netx.metadata import Readout
 from aoi.netx.read import NetworkFile
 from aoi.report.run_files import LavaRun, lava_run, training_log
 
 
 @dataclass(frozen=True)
 class BoardNote:
-    """What is to be said of a board, for people."""
+    """A row about a board, in words."""
 
     title: str
     fit: str
-    """The verdict, and what stands against it."""
+    """The verdict, with the first finding."""
     decision: str | None
     """Energy and time until the decision; None without a rule."""
     full: str
-    """Of all T steps."""
+    """Energy and time of all T steps."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What a report is about."""
+    """Everything that a report shows."""
 
     network: NetworkFile
     data: SpikeData
     split: str
     readout: Readout
     batch: Callable[[np.ndarray], np.ndarray]
-    """Indices into ``data`` → spikes in the shape that the network takes, (n, \\*input_shape, T)."""
+    """Indices (n,) into ``data`` → spikes in the network's input shape, (n, \\*input_shape, T)."""
     run: Run
-    """All T steps of all recordings, without traces."""
+    """The engine's run of all T steps of all recordings, without traces."""
     summary: dict[str, Any]
-    """Of the file's rule, from :func:`aoi.evaluation.summary.summarise`."""
+    """Numbers of the file's rule, from :func:`aoi.evaluation.summary.summarise`."""
     rules: list[Rule]
-    """What the explorer offers; the file's own first, if it has one."""
+    """The rules of the explorer; the file's own first, if it has one."""
     command: tuple[str, str]
-    """``aoi evaluate`` before and after the rule, so that it gives the explorer's numbers."""
+    """The ``aoi evaluate`` command that gives the explorer's numbers, before and after the rule."""
     boards: tuple[BoardNote, ...] = ()
-    """Fit and cost, which are worked out where deployment is known."""
+    """Fit and cost on each board."""
     share: tuple[float, float] | None = None
-    """Of the energy of all steps, what a decision takes at least and at most, on any board."""
+    """Energy until the decision as a share of that of all steps, lower and upper bound on any board."""
     folder: Path | None = None
-    """The run folder, for the course of training and what Lava measured."""
+    """The run folder, for the training log and results of deployments in Lava."""
 
     @cached_property
-    def own(self) -> Rule | None:
-        """The rule that the network file holds."""
+    def file_rule(self) -> Rule | None:
+        """The rule in the network file, if it has one."""
         metadata = self.network.metadata
         return rule_of_policy(metadata.policy) if metadata and metadata.policy else None
 
     @cached_property
     def decisions(self) -> Decisions:
-        """Of the file's rule."""
-        return decide(self.own, self.run.scores)
+        """The decisions of the file's rule."""
+        return decide(self.file_rule, self.run.scores)
 
     @cached_property
     def lava(self) -> dict[str, LavaRun]:
-        """What the run folder holds of deployments: "deploy" with the cutoff, "deploy-full" without."""
+        """The deployments in the run folder: "deploy" with the cutoff, "deploy-full" without."""
         if self.folder is None:
             return {}
         expected = {"deploy": self.decisions, "deploy-full": decide(None, self.run.scores)}
@@ -81,12 +81,12 @@ class Subject:
 
     @cached_property
     def log(self) -> dict[str, list[float]]:
-        """The course of training, column → value after each epoch."""
+        """The training log: column → values after each epoch."""
         return training_log(self.folder) if self.folder else {}
 
     @property
     def classes(self) -> list[str]:
-        """Names of all outputs: the classes, and numbers for outputs beyond them."""
+        """Names of all outputs: the classes, and numbers for further outputs."""
         names = list(self.data.classes)
         return names + [f"output {i}" for i in range(len(names), self.run.scores.shape[1])]
 
@@ -101,7 +101,7 @@ class Subject:
 
     @property
     def config(self) -> Any:
-        """The configuration that the network was trained with, as the file holds it; None without one."""
+        """The training configuration in the network file; None without one."""
         metadata = self.network.metadata
         return metadata.provenance.get("config") if metadata else None
 

@@ -1,4 +1,4 @@
-"""The tables of the page: what a recording costs, the network, where all of it comes from."""
+"""The tables of the page: cost of a recording, network, boards, provenance."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from aoi.report.subject import Subject
 
 
 def tables(subject: Subject) -> dict[str, str]:
-    """Place in the template → markup."""
+    """Placeholder in the template → markup."""
     return {
-        "work": _work(subject),
+        "work": _cost(subject),
         "training": _training(subject),
         "network": _network(subject),
         "boards": _boards(subject),
@@ -28,11 +28,11 @@ def tables(subject: Subject) -> dict[str, str]:
     }
 
 
-def _work(subject: Subject) -> Html:
+def _cost(subject: Subject) -> Html:
     summary = subject.summary
     columns = ["layer", "spikes, all steps", "operations, all steps"]
     sources = [("spikes", "layers_full"), ("operations", "layers_full")]
-    if subject.own:
+    if subject.file_rule:
         columns = [
             "layer",
             "spikes until the decision",
@@ -48,7 +48,7 @@ def _work(subject: Subject) -> Html:
             [title, *(f"{summary[kind][which][i]:,.0f}" for kind, which in sources)]
             for i, title in enumerate(subject.titles)
         ],
-        "What a recording costs, on average. A synaptic operation is a spike that meets a weight other than 0.",
+        "Average cost of a recording. A synaptic operation is a spike times a nonzero weight.",
         ["all", *(f"{sum(summary[kind][which]):,.0f}" for kind, which in sources)],
     )
 
@@ -56,7 +56,7 @@ def _work(subject: Subject) -> Html:
 def _training(subject: Subject) -> Html:
     if not training_series(subject.log):
         return Html("")
-    caption = "<b>Course of training</b>, on the validation split."
+    caption = "<b>Training</b>, on the validation split."
     return Html(f'<figure><figcaption>{caption}</figcaption><div id="training" class="plot"></div></figure>')
 
 
@@ -66,7 +66,7 @@ def _network(subject: Subject) -> Html:
     return table(
         ["layer", "kind", "shape", "neurons", "weights", "weight range", "threshold", "decay u, v"],
         [_layer_row(layer) for layer in description.layers],
-        f"{shape} inputs a step, {description.latency} blocks. Integers, as the chip executes them; decays of 4096.",
+        f"{shape} inputs per step, {description.latency} blocks. Integers as on the chip; decays in 1/4096.",
         ["all", "", "", f"{description.neurons:,}", f"{description.synapses:,}", "", "", ""],
     )
 
@@ -78,8 +78,8 @@ def _boards(subject: Subject) -> Html:
     return table(
         ["board", "fit", *(["until the decision"] if decided else []), "all steps"],
         [[note.title, note.fit, *([note.decision] if decided else []), note.full] for note in subject.boards],
-        f"Fit and cost on boards: estimated from what is public of the chips, not measured. {_share(subject)}Energy is "
-        "dynamic, of the cores alone; ranges are as wide as public figures leave them.",
+        f"Fit and cost on boards: estimated from public figures, not measured. {_share(subject)}Energy is dynamic and "
+        "of the cores only; the ranges reflect what is not public.",
     )
 
 
@@ -87,7 +87,7 @@ def _share(subject: Subject) -> str:
     if subject.share is None:
         return ""
     low, high = subject.share
-    return f"A decision takes {low:.1%} to {high:.1%} of the energy of all steps, whatever the chip's constants are. "
+    return f"A decision takes {low:.1%} to {high:.1%} of the energy of all steps, whatever a single event costs. "
 
 
 def _layer_row(layer: Layer) -> list[str]:
@@ -129,7 +129,7 @@ def _provenance(subject: Subject) -> Html:
         rows.append(("Encoding", f"{encoding.window_us / 1000:g} ms in {encoding.bins} steps, sensor {size}"))
     rows.append(("Readout", subject.readout))
     for name, found in subject.lava.items():
-        state = "the same decisions as here" if found.same else "other recordings or another cutoff than here"
+        state = "same decisions as here" if found.same_decisions else "other recordings or another cutoff than here"
         rows.append((f"Lava, {name}/", f"{found.samples:,} recordings, {found.steps_executed:,} steps, {state}"))
     provenance = dict(metadata.provenance) if metadata else {}
     provenance.pop("config", None)
@@ -144,9 +144,9 @@ def _provenance(subject: Subject) -> Html:
 
 
 def _cutoff(subject: Subject) -> list[tuple[str, Any]]:
-    rule, metadata = subject.own, subject.network.metadata
+    rule, metadata = subject.file_rule, subject.network.metadata
     if rule is None or metadata is None or metadata.policy is None:
-        return [("Cutoff", "none in the file; aoi calibrate chooses one")]
+        return [("Cutoff", "none in the file; aoi calibrate adds one")]
     evidence = metadata.policy.evidence
     certified = evidence.get("certified") is True
     badge = f'<span class="badge {"yes" if certified else "no"}">{"✓" if certified else "✗ not"} certified</span>'
@@ -155,7 +155,7 @@ def _cutoff(subject: Subject) -> list[tuple[str, Any]]:
         ("Rule", f"{rule.name} ≥ {rule.threshold!r}"),
         ("Scale of the readout", _plain(rule.scales or rule.scale)),
         ("Guarantee", Html(f"{badge} {escape(promise(metadata))}")),
-        ("Calibration", Html(f"<details><summary>All of its evidence</summary>{listed}</details>")),
+        ("Calibration", Html(f"<details><summary>All evidence</summary>{listed}</details>")),
     ]
 
 

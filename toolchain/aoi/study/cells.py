@@ -1,4 +1,4 @@
-"""The cells of a study on disk: what is done, what is missing and why; and processes that run them side by side."""
+"""The cells of a study on disk: what is done, what is missing and why; and processes that run them in parallel."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any
 from aoi.errors import ConfigError
 from aoi.experiment.run_folder import RunFolder
 from aoi.files import write_atomically
-from aoi.study.config import Cell
+from aoi.study.config import StudyCell
 
 _POLL_S = 0.2
-# What tables and pictures of a study read of a result.
+# What tables and plots of a study read from a result.
 RESULT_KEYS = frozenset(
     ("experiment", "arm", "seed", "scale", "steps", "points", "accuracy_at", "full_accuracy", "peak", "max_drop")
 ) | {"steps_at_drop", "accuracy", "ece"}
@@ -26,9 +26,9 @@ RESULT_KEYS = frozenset(
 
 @dataclass(frozen=True)
 class CellFolder:
-    """A run folder as ``aoi train`` makes it, with the cell's result in it and what else there is beside it."""
+    """The run folder of a cell, as ``aoi train`` makes it, with the cell's result in it; log and failure beside it."""
 
-    cell: Cell
+    cell: StudyCell
     path: Path
 
     @property
@@ -41,7 +41,7 @@ class CellFolder:
 
     @property
     def scores_file(self) -> Path:
-        """``scores`` int64 (samples, classes, T), ``labels`` int64 (samples,): later analyses need no second run."""
+        """``scores`` int64 (samples, classes, T) and ``labels`` int64 (samples,), for later analyses."""
         return self.path / "scores.npz"
 
     @property
@@ -57,8 +57,8 @@ class CellFolder:
         return self.path.with_name(f".{self.path.name}.lock")
 
     def result(self) -> dict[str, Any] | None:
-        """What the cell found; None where it is not done, or was judged with another number of cameras. Half a file is
-        none: it is written last and at once."""
+        """The result; None if the cell is not done, or was evaluated with another number of cameras. Raises ConfigError
+        if the file is damaged."""
         try:
             content = json.loads(self.result_file.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
@@ -66,11 +66,11 @@ class CellFolder:
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self.result_file}: is damaged ({error}); remove it to run the cell again") from None
         if not isinstance(content, dict) or not content.keys() >= RESULT_KEYS:
-            raise ConfigError(f"{self.result_file}: is no result of a cell; remove it to run the cell again")
+            raise ConfigError(f"{self.result_file}: is not the result of a cell; remove it to run the cell again")
         return content if content.get("cameras", 1) == self.cell.cameras else None
 
     def missing(self) -> str:
-        """Why there is no result."""
+        """Why there is no result, in words."""
         try:
             return str(json.loads(self.failure_file.read_bytes())["error"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -78,25 +78,26 @@ class CellFolder:
         if self.busy():
             return "is running"
         if self.result_file.is_file():
-            return f"was not judged with {self.cell.cameras} cameras; aoi sweep does that without training it again"
-        return "interrupted; aoi sweep goes on with it" if self.run.last_checkpoint.is_file() else "has not run"
+            return f"was not evaluated with {self.cell.cameras} cameras; aoi sweep does that without training again"
+        return "interrupted; aoi sweep resumes it" if self.run.last_checkpoint.is_file() else "has not run"
 
     def fail(self, reason: str) -> None:
-        """Keeps why the cell failed, for the table."""
+        """Stores why the cell failed, for the table."""
         write_atomically(self.failure_file, json.dumps({"error": reason}).encode())
 
     def finish(self, result: dict[str, Any]) -> None:
+        """Stores the result, atomically and last: a result file means that the cell is done."""
         write_atomically(self.result_file, json.dumps(result, allow_nan=False).encode())
         self.failure_file.unlink(missing_ok=True)
 
     def outdated(self) -> bool:
-        """Was it run with another configuration than the study now asks for? Where recordings lie does not matter."""
+        """Whether the cell ran with another configuration than the study's. Where recordings are does not count."""
         if not self.run.config_file.is_file():
             return False
-        return _sourceless(self.run.read_config()) != _sourceless(self.cell.config)
+        return _without_source(self.run.read_config()) != _without_source(self.cell.config)
 
     def busy(self) -> bool:
-        """Does another process hold the cell?"""
+        """Whether another process holds the cell's lock."""
         if not self._lock_file.exists():
             return False
         try:
@@ -107,7 +108,7 @@ class CellFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """One process a cell; the system lets go of it however the process ends. ConfigError where it is held."""
+        """Locks the cell; the system releases the lock however the process ends. Raises ConfigError if it is held."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock_file.open("w") as file:
             try:
@@ -117,22 +118,22 @@ class CellFolder:
             yield
 
 
-def _sourceless(config: Any) -> dict[str, Any]:
+def _without_source(config: Any) -> dict[str, Any]:
     tree = config.model_dump()
     tree["data"].pop("source")
     return dict(tree)
 
 
-def run_side_by_side(
+def run_cells(
     folders: Sequence[CellFolder],
     command: Callable[[CellFolder], Sequence[str]],
     workers: int,
     done: Callable[[CellFolder, int], None],
 ) -> None:
-    """Runs ``command`` of each cell, ``workers`` at a time; ``done(folder, exit code)`` as they end.
+    """Runs the ``command`` of each cell, ``workers`` at a time; calls ``done(folder, exit code)`` as each ends.
 
-    What a process prints goes to the cell's log. A process ends when its standard input does, so that none outlives
-    this one, however it ends; what it had trained stays and is gone on with.
+    Output goes to the cell's log. A process ends when its standard input closes, so that none outlives this one,
+    however it ends; an interrupted training can be resumed.
     """
     waiting = list(reversed(folders))
     running: dict[CellFolder, subprocess.Popen[bytes]] = {}

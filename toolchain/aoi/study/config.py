@@ -1,6 +1,6 @@
-"""A study: experiments × arms × seeds. Each combination is a cell, an experiment configuration of its own.
+"""The configuration of a study: experiments × arms × seeds. Each combination is a cell, one training.
 
-No torch here, so that a study is checked before anything slow is imported.
+No torch here: a study is checked before anything slow is imported.
 """
 
 from __future__ import annotations
@@ -24,32 +24,41 @@ Seeds = tuple[Annotated[int, Field(ge=0, lt=2**31, strict=True)], ...]
 _UNSET = re.compile(r"\$\{?(\w+)")
 
 
-class _Study(BaseModel):
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ExperimentEntry(_Study):
-    """One experiment of a study."""
+class ExperimentEntry(_Frozen):
+    """An experiment of a study: a configuration file, recordings, and how its cells are evaluated."""
 
-    config: str = Field(min_length=1, description="an experiment's file, from the folder of the study")
-    source: str | None = Field(None, description="recordings instead of the file's; ${NAME} is an environment variable")
-    held_back: Literal["calibration", "test"] = Field("test", description="the split that the cells are judged on")
-    cameras: int = Field(1, ge=1, le=64, description="digits: simulated cameras that film what the cells are judged on")
-    seeds: Seeds | None = Field(None, min_length=1, description="instead of the study's")
-    set: Values = Field(default_factory=dict, description="dotted keys, as --set, and their values")
-    arms: dict[Name, Values] = Field(default_factory=dict, description="what arms change besides, in this experiment")
+    config: str = Field(min_length=1, description="file of the experiment, relative to the study's folder")
+    source: str | None = Field(
+        None, description="recordings that replace the file's; ${NAME} is an environment variable"
+    )
+    eval_split: Literal["calibration", "test"] = Field("test", description="split that evaluates the cells")
+    cameras: int = Field(
+        1, ge=1, le=64, description="digits: renderings of each evaluated recording, each by its own simulated camera"
+    )
+    seeds: Seeds | None = Field(None, min_length=1, description="seeds that replace the study's")
+    set: Values = Field(default_factory=dict, description="dotted keys of the configuration and their values")
+    arms: dict[Name, Values] = Field(
+        default_factory=dict, description="further values of arms, in this experiment only"
+    )
 
 
-class StudyConfig(_Study):
-    """What ``aoi sweep`` reads. Of several values for a key the later one counts: the experiment's file, ``set`` of
-    the study, ``set`` of the experiment, the arm, the arm of the experiment, the seed. A value replaces the whole of
-    what is there. A cell's seed is that of the weights and of the splits, so that all arms of a seed are paired."""
+class StudyConfig(_Frozen):
+    """What ``aoi sweep`` reads.
+
+    If several places set a key, the last one counts: the experiment's file, ``set`` of the study, ``set`` of the
+    experiment, the arm, the arm of the experiment, the seed. A value replaces all of the previous one. A cell's seed is
+    the seed of the weights and of the splits, so that all arms of a seed are paired.
+    """
 
     name: Name
     seeds: Seeds = Field(min_length=1)
     arms: dict[Name, Values] = Field(min_length=1)
-    baselines: tuple[str, ...] = Field((), description="arms that the others are compared with; left out: the first")
-    max_drop: float = Field(0.005, gt=0, lt=1, description="steps are compared at this drop from the best accuracy")
+    baselines: tuple[str, ...] = Field((), description="arms that the others are compared with; default: the first arm")
+    max_drop: float = Field(0.005, gt=0, lt=1, description="drop from the best accuracy at which steps are compared")
     set: Values = Field(default_factory=dict)
     experiments: dict[Name, ExperimentEntry] = Field(min_length=1)
 
@@ -61,30 +70,31 @@ class StudyConfig(_Study):
         ):
             for name in names:
                 if name not in self.arms:
-                    raise ValueError(f"{where}: {name} is no arm; the arms are {', '.join(self.arms)}")
+                    raise ValueError(f"{where}: {name} is not an arm; the arms are {', '.join(self.arms)}")
         sets = [self.set, *self.arms.values()]
         for entry in self.experiments.values():
             sets += [entry.set, *entry.arms.values()]
         for values in sets:
             for key in ("seed", "data.splits.seed"):
                 if key in values:
-                    raise ValueError(f"{key}: the study's seeds decide it; leave it out of set and arms")
+                    raise ValueError(f"{key}: the study's seeds set it; remove it from set and arms")
         for where, seeds in (
             ("seeds", self.seeds),
             *((f"experiments.{key}.seeds", each.seeds or ()) for key, each in self.experiments.items()),
         ):
             if len(set(seeds)) != len(seeds):
-                raise ValueError(f"{where}: each counts once")
+                raise ValueError(f"{where}: a seed occurs twice; name each once")
         return self
 
     @property
     def references(self) -> tuple[str, ...]:
+        """The arms that the others are compared with."""
         return self.baselines or (next(iter(self.arms)),)
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
-    """One training of a study."""
+class StudyCell:
+    """One training of a study, and how it is evaluated."""
 
     experiment: str
     arm: str
@@ -92,14 +102,14 @@ class Cell:
     config: ExperimentConfig
     config_file: Path
     overrides: tuple[tuple[str, Any], ...]
-    """Dotted keys and their values, all that the cell changes in its experiment's file."""
-    held_back: Literal["calibration", "test"]
+    """Dotted keys and their values: everything that the cell changes in its experiment's file."""
+    eval_split: Literal["calibration", "test"]
     cameras: int = 1
-    """So many films of each recording that it is judged on, all with noise of their own."""
+    """Number of renderings of each evaluated recording, each with its own noise."""
 
     @property
     def name(self) -> str:
-        """``experiment/arm/seedN``, also its folder below the study's."""
+        """``experiment/arm/seedN``, also its folder within the study's."""
         return f"{self.experiment}/{self.arm}/seed{self.seed}"
 
 
@@ -108,9 +118,9 @@ def load_study(path: Path) -> StudyConfig:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such study; those that come along are in configs/studies/") from None
+        raise ConfigError(f"{path}: no such study; examples are in configs/studies/") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read as a study: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot be read as a study ({error.strerror})") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
@@ -121,13 +131,13 @@ def load_study(path: Path) -> StudyConfig:
         raise explain(error, str(path)) from None
 
 
-def cells(
+def expand_cells(
     study: StudyConfig, path: Path, sources: Mapping[str, str] | None = None, *, to_run: bool = True
-) -> tuple[Cell, ...]:
-    """All cells of the study in ``path``, seed by seed, so that an unfinished study has whole pairs.
+) -> tuple[StudyCell, ...]:
+    """All cells of the study in ``path``, ordered by seed, so that an unfinished study has complete pairs.
 
-    ``sources``: experiment → recordings instead of the study's; where nothing is ``to_run`` they need not be known.
-    Raises ConfigError, also for any cell's configuration.
+    ``sources``: experiment → recordings that replace the study's. ``to_run``: False if no cell will run, so that
+    environment variables in sources may be unset. Raises ConfigError, also for the configuration of a cell.
     """
     found = []
     every = [study.seeds, *(entry.seeds or () for entry in study.experiments.values())]
@@ -143,19 +153,19 @@ def cells(
                 if source is not None:
                     merged["data.source"] = source
                 merged |= {"seed": seed, "data.splits.seed": seed}
-                # The longer key later: data.splits.seed goes into what data.splits sets.
+                # Longer keys later: data.splits.seed changes what data.splits has set.
                 overrides = tuple(sorted(merged.items(), key=lambda item: item[0].count(".")))
                 file = path.parent / entry.config
                 try:
-                    config = load_config(file, values=overrides)
+                    config = load_config(file, overrides)
                 except ConfigError as error:
                     raise ConfigError(f"{path}: experiment {name}, arm {arm}: {error}") from None
                 if entry.cameras > 1 and config.data.source != "digits":
                     raise ConfigError(
-                        f"{path}: experiments.{name}.cameras = {entry.cameras}: only the digits are filmed, "
-                        f"and its recordings are {config.data.source}; leave it out"
+                        f"{path}: experiments.{name}.cameras = {entry.cameras}: only the digits are rendered, "
+                        f"and its recordings are {config.data.source}; remove cameras"
                     )
-                found.append(Cell(name, arm, seed, config, file, overrides, entry.held_back, entry.cameras))
+                found.append(StudyCell(name, arm, seed, config, file, overrides, entry.eval_split, entry.cameras))
     return tuple(found)
 
 
@@ -165,5 +175,5 @@ def _expanded(source: str | None, where: str) -> str | None:
     text = os.path.expandvars(source)
     unset = _UNSET.search(text)
     if unset:
-        raise ConfigError(f"{where} = {source}: ${unset[1]} is not set; set it, or name the recordings with --data")
+        raise ConfigError(f"{where} = {source}: ${unset[1]} is not set; set it, or name the recordings (data)")
     return text

@@ -24,9 +24,9 @@ from aoi_deploy.lava.api import (
     requires,
     tag,
 )
-from aoi_deploy.lava.channel import wait_awake
+from aoi_deploy.lava.channel import set_spin_time
 
-_AWAKE_S = 100e-6  # about a step
+_SPIN_S = 100e-6  # about a step
 
 
 class SpikingNetwork(AbstractProcess):
@@ -86,7 +86,7 @@ class PyFusedNetworkModel(SampleModel):
         self._state = self._engine.start()
         self._start()
         if len(os.sched_getaffinity(0)) > 1:  # it gets a core of its own
-            wait_awake(_AWAKE_S)
+            set_spin_time(_SPIN_S)
 
     def _start(self) -> None:
         self._engine.restart(self._state)

@@ -62,6 +62,6 @@ class PyEventSourceModel(SampleModel):
         return self.phase is self.Phase.POST_MGMT  # takes part in a management phase, never asks for one
 
     def run_post_mgmt(self) -> None:
-        self._feed.pass_over(self._step)
+        self._feed.skip_remaining(self._step)
         self._sequence += 1
         self._step = 0

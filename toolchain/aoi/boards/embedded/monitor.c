@@ -1,4 +1,4 @@
-/* Decides as toolchain/cutoff/integer.py does, bit by bit. monitor_tables.h is generated from a network file. */
+/* Decides as toolchain/aoi/cutoff/integer.py does, bit by bit. monitor_tables.h is generated from a network file. */
 #include "monitor.h"
 
 #include "monitor_tables.h"

@@ -1,4 +1,4 @@
-/* The stopping rule of aoi on an embedded processor: whole numbers alone, no heap, no library. */
+/* The stopping rule of aoi on an embedded processor: integers only, no heap, no library. */
 #ifndef AOI_MONITOR_H
 #define AOI_MONITOR_H
 

@@ -1,4 +1,4 @@
-"""The stopping rules, one a file."""
+"""The stopping rules, one per file."""
 
 from aoi.cutoff.rules.base import Rule, softmax_peak
 from aoi.cutoff.rules.confidence import ConfidenceRule

@@ -1,4 +1,4 @@
-"""Stop when the largest class probability suffices."""
+"""Stop when the largest class probability is high enough."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ class ConfidenceRule(Rule):
         return self.confidence(scores, step), memory
 
     def candidates(self, steps: int) -> np.ndarray:
-        """Fine where confidence is high."""
+        """Dense where the confidence is high."""
         return np.concatenate([[1.0], 1 - np.geomspace(1e-6, 0.7, 120)])

@@ -1,4 +1,4 @@
-"""Stop when the class probabilities leave little doubt."""
+"""Stop when the entropy of the class probabilities is low enough."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from aoi.cutoff.rules.base import Rule
 
-_FAR = -1e3  # exp of it is zero; keeps 0 * infinity out
+_FAR = -1e3  # its exp is 0; avoids 0 * infinity
 
 
 @dataclass(frozen=True)
 class EntropyRule(Rule):
     """Stop as soon as ``1 - H / log(classes)`` reaches ``threshold`` (DT-SNN, arXiv 2305.17346).
 
-    ``H`` is the entropy of ``softmax(scale * z[t])``. DT-SNN stops where the normalised entropy falls below a
-    threshold; here the threshold is 1 minus theirs.
+    ``H`` is the entropy of ``softmax(scale * z[t])``. DT-SNN stops when the normalised entropy falls below a threshold;
+    the threshold here is 1 minus theirs.
     """
 
     name: ClassVar[str] = "entropy"
@@ -31,7 +31,7 @@ class EntropyRule(Rule):
         scale, peak = self.scale_at(step), z.max(axis=-1)
         total, moment = np.zeros(z.shape[:-1]), np.zeros(z.shape[:-1])
         with np.errstate(over="ignore"):
-            for k in range(classes):  # class by class: the same bits in any batch
+            for k in range(classes):  # class by class: bit-identical in any batch
                 logit = np.maximum(scale * (z[..., k] - peak), _FAR)
                 weight = np.exp(logit)
                 total += weight

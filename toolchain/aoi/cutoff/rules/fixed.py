@@ -1,4 +1,4 @@
-"""Stop at a step chosen beforehand."""
+"""Stop at a fixed step."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aoi.cutoff.rules.base import Rule
 
 @dataclass(frozen=True)
 class FixedRule(Rule):
-    """Stop all runs at output step ``threshold``: what any rule that looks at its samples has to beat."""
+    """Stop all runs at output step ``threshold``: the baseline for rules that look at their samples."""
 
     name: ClassVar[str] = "fixed"
     example: ClassVar[float] = 5
-    whole: ClassVar[bool] = True
+    integer_threshold: ClassVar[bool] = True
     fitted: ClassVar[bool] = False
-    ceiling: ClassVar[float] = 4096.0
+    max_threshold: ClassVar[float] = 4096.0
 
     def measure(self, scores: np.ndarray, step: int, memory: Any) -> tuple[np.ndarray, Any]:
         return np.full(scores.shape[:-1], float(step)), memory

@@ -1,4 +1,4 @@
-"""Stop when the best class leads far enough."""
+"""Stop when the best class leads by enough."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aoi.cutoff.rules.base import Rule
 
 
 def top_gap(scores: np.ndarray) -> np.ndarray:
-    """Largest score minus second largest, (..., classes) → (...) of the same dtype; for one class the largest."""
+    """Largest score minus second largest, (..., classes) → (...) of the same dtype; for one class its score."""
     if scores.shape[-1] < 2:
         return scores[..., 0]
     top = np.partition(scores, -2, axis=-1)
@@ -20,16 +20,16 @@ def top_gap(scores: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class GapRule(Rule):
-    """Stop as soon as the lead of the best class over the second, in units of the step's own threshold, reaches
-    ``threshold`` (top-K gap, K = 1, thresholds a step; arXiv 2301.09522).
+    """Stop as soon as the lead of the best class over the second, in the unit of the step, reaches ``threshold``
+    (top-K gap with K = 1 and a threshold per step; arXiv 2301.09522).
 
-    ``units[t - 1]`` is the gap at which runs of step t may stop, fitted on calibration data; 1 where none are given.
-    ``threshold`` moves all of them together, 1 takes them as fitted.
+    ``units[t - 1]`` is the gap at which runs may stop at step t, fitted on calibration data; 1 if not fitted.
+    ``threshold`` scales all units together; 1 leaves them as fitted.
     """
 
     name: ClassVar[str] = "gap"
     example: ClassVar[float] = 1
-    ceiling: ClassVar[float] = 2.0**32
+    max_threshold: ClassVar[float] = 2.0**32
 
     units: tuple[float, ...] = ()
 
@@ -42,7 +42,7 @@ class GapRule(Rule):
             return np.geomspace(16.0, 1 / 16, 121)
         return np.arange(4 * steps, 0, -1, dtype=np.float64)
 
-    def fault(self) -> str | None:
+    def validation_error(self) -> str | None:
         if not all(0 < each < float("inf") for each in self.units):
-            return "the units are positive numbers, one a step"
-        return super().fault()
+            return "the units must be positive numbers, one per step"
+        return super().validation_error()

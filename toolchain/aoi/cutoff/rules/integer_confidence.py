@@ -15,9 +15,9 @@ from aoi.cutoff.rules.base import Rule
 class IntegerConfidenceRule(Rule):
     """Stop as soon as the integer confidence ``floor(2^56 / total)``, in units of 2^-28, reaches ``threshold``.
 
-    ``total`` sums a table of the exponential over the classes' distances from the best (``aoi.cutoff.integer``);
-    a processor compares ``total * ceil(threshold * 2^28) <= 2^56``, which is the same decision. The table rounds up,
-    so that the integer confidence is never above that of :class:`ConfidenceRule`, of which it is the integer form.
+    The integer form of :class:`ConfidenceRule`. ``total`` sums a table of the exponential at the classes' distances
+    from the best one (``aoi.cutoff.integer``). A processor compares ``total * ceil(threshold * 2^28) <= 2^56``, which
+    is the same decision. The table rounds up, so that the integer confidence never exceeds the floating-point one.
     """
 
     name: ClassVar[str] = "int-confidence"
@@ -30,9 +30,9 @@ class IntegerConfidenceRule(Rule):
     def candidates(self, steps: int) -> np.ndarray:
         return np.concatenate([[1.0], 1 - np.geomspace(1e-6, 0.7, 120)])
 
-    def fault(self) -> str | None:
+    def validation_error(self) -> str | None:
         if self.scales:
-            return "the integer form has one scale for all steps"
+            return "the integer rule has one scale for all steps"
         if self.scale < 2.0**-40:
-            return "the integer form takes scales from 2^-40 up"
-        return super().fault()
+            return "the integer rule needs a scale of at least 2^-40"
+        return super().validation_error()

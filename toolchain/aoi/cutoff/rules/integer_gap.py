@@ -11,20 +11,20 @@ from aoi.cutoff.integer import GAP_BITS, UNIT_BITS, gap_share, gap_unit
 from aoi.cutoff.rules.base import Rule
 from aoi.cutoff.rules.gap import GapRule, top_gap
 
-_UNIT_MOST = 2.0**30
+_MAX_UNIT = 2.0**30
 
 
 @dataclass(frozen=True)
 class IntegerGapRule(Rule):
-    """Stop as soon as the best class leads by the step's whole number of spikes (or state units).
+    """Stop as soon as the best class leads by the step's integer number of spikes (or state units).
 
-    The integer form of :class:`GapRule`: units are multiples of 2^-8, the threshold of 2^-16, both rounded up. A
-    processor compares the gap with ``aoi.cutoff.integer.gap_limits``, one number a step, which is the same
-    decision.
+    The integer form of :class:`GapRule`: units are multiples of 2^-8, the threshold is a multiple of 2^-16, both
+    rounded up. A processor compares the gap with ``aoi.cutoff.integer.gap_limits``, one number per step, which is the
+    same decision.
     """
 
     name: ClassVar[str] = "int-gap"
-    ceiling: ClassVar[float] = GapRule.ceiling
+    max_threshold: ClassVar[float] = GapRule.max_threshold
     example: ClassVar[float] = GapRule.example
 
     units: tuple[float, ...] = ()
@@ -40,7 +40,7 @@ class IntegerGapRule(Rule):
     def candidates(self, steps: int) -> np.ndarray:
         return GapRule(self.threshold, units=self.units).candidates(steps)
 
-    def fault(self) -> str | None:
-        if any(each > _UNIT_MOST for each in self.units):
-            return f"the units are at most {_UNIT_MOST:g}, so that 64 bits hold what they are multiplied with"
-        return GapRule(self.threshold, self.scale, self.scales, self.units).fault()
+    def validation_error(self) -> str | None:
+        if any(each > _MAX_UNIT for each in self.units):
+            return f"the units must be at most {_MAX_UNIT:g}, so that products fit 64 bits"
+        return GapRule(self.threshold, self.scale, self.scales, self.units).validation_error()

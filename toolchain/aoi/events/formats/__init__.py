@@ -1,9 +1,9 @@
-"""Readers of recordings. One module a file format, each a function from a path to events.
+"""Readers of recordings: one module per family of file formats, each a function from a path to events.
 
-Every reader raises :class:`~aoi.errors.DataError` for whatever is wrong with a file, in one line, and never
-trusts a length or an offset that the file states. Prophesee's and iniVation's formats are decoded here and not by
-``expelliarmus`` and ``aedat``: on damaged files the first can loop for ever and the second ends the process. The
-tests hold the readers to those libraries on sound files.
+Every reader raises :class:`~aoi.errors.DataError`, in one line, for a damaged file and never trusts a length or offset
+stated in the file. Prophesee's and iniVation's formats are not decoded by ``expelliarmus`` and ``aedat``: on damaged
+files the first can loop forever and the second ends the process. Tests compare the readers with these libraries on
+intact files.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ READERS: dict[str, Callable[[Path], np.ndarray]] = {
 
 
 def read_recording(path: Path) -> np.ndarray:
-    """Events of one file, dtype :data:`~aoi.events.recording.EVENT`, in the file's order; maybe none."""
+    """Events (n,) of one file, dtype :data:`~aoi.events.recording.EVENT`, in the order of the file; n may be 0.
+
+    Raises DataError.
+    """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"{path}: cannot read files that end in '{path.suffix}'; give one of {' '.join(READERS)}")
+        raise DataError(f"{path}: cannot read files that end in '{path.suffix}'; supported are {' '.join(READERS)}")
     try:
         return reader(path)
     except OSError as error:

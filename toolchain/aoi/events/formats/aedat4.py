@@ -1,7 +1,7 @@
 """``.aedat4`` of iniVation (https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-4.0.html).
 
-The file is a line that names the format, a flatbuffer ``IOHeader`` with an XML description of the streams, packets
-of one stream each, and a table of packets that is not needed here.
+A file consists of a line that names the format, a flatbuffer ``IOHeader`` with an XML description of the streams,
+packets of one stream each, and a table of packets that is not needed here.
 """
 
 from __future__ import annotations
@@ -24,20 +24,25 @@ _PACKET_LIMIT = 2**30
 
 
 class _Damaged(Exception):
-    """What is wrong, without the file's name."""
+    """What is wrong with the file; the message does not name it."""
 
 
-class _Missing(Exception):
-    """The package that is missing."""
+class _MissingPackage(Exception):
+    """Its text is the name of the missing package."""
 
 
 def read_aedat4(path: Path) -> np.ndarray:
-    """Events of the first event stream. LZ4 and Zstandard need the packages ``lz4`` and ``zstandard``."""
+    """Events (n,) of the first event stream. Raises DataError.
+
+    Compressed files need the package ``lz4`` or ``zstandard``.
+    """
     try:
         data = path.read_bytes()
         return _decode(data)
-    except _Missing as error:
-        raise DataError(f"{path}: is compressed and needs the package {error}; run pip install {error}") from error
+    except _MissingPackage as error:
+        raise DataError(
+            f"{path}: is compressed and needs the package {error}; install it: pip install {error}"
+        ) from error
     except (_Damaged, struct.error, UnicodeDecodeError, ElementTree.ParseError) as error:
         raise DataError(f"{path}: damaged .aedat4 file ({error})") from error
 
@@ -47,7 +52,7 @@ def _decode(data: bytes) -> np.ndarray:
         raise _Damaged("it does not start with '#!AER-DAT4.0'")
     start = len(_MAGIC) + 4
     (size,) = struct.unpack_from("<I", data, len(_MAGIC))
-    header = _cut(data, start, size, "the header")
+    header = _slice(data, start, size, "the header")
     compression, table, description = _read_header(header)
     stream = _event_stream(description)
     end = len(data) if table < 0 else table
@@ -57,13 +62,13 @@ def _decode(data: bytes) -> np.ndarray:
     position = start + size
     while position < end:
         packet_stream, size = struct.unpack_from("<ii", data, position)
-        content = _cut(data, position + 8, size, f"the packet at byte {position}")
+        content = _slice(data, position + 8, size, f"the packet at byte {position}")
         position += 8 + size
         if packet_stream == stream:
             packets.append(_read_packet(_decompress(content, compression)))
     events = np.concatenate(packets) if packets else np.empty(0, dtype=_EVENT)
     if len(events) and (events["t"].min() < -TIME_LIMIT or events["t"].max() > TIME_LIMIT):
-        raise _Damaged("a time beyond 2**61 µs")
+        raise _Damaged("a timestamp exceeds 2**61 µs")
     return make_events(events["x"], events["y"], events["t"], events["on"] != 0)
 
 
@@ -76,12 +81,12 @@ def _read_header(buffer: bytes) -> tuple[int, int, str]:
     if text is None:
         raise _Damaged("the header describes no stream")
     begin, length = text
-    return compression, position, _cut(buffer, begin, length, "the description").decode()
+    return compression, position, _slice(buffer, begin, length, "the description").decode()
 
 
 def _event_stream(description: str) -> int:
-    """Number of the first stream of type EVTS."""
-    if "<!DOCTYPE" in description:  # no recording has one, and its entities can be made to grow without end
+    """Id of the first stream of type EVTS."""
+    if "<!DOCTYPE" in description:  # no recording has one, and its entities can expand without limit
         raise _Damaged("the description declares a document type")
     streams = [
         node.get("name", "")
@@ -90,18 +95,18 @@ def _event_stream(description: str) -> int:
     ]
     numbers = sorted(int(name) for name in streams if name.isdecimal())
     if not numbers:
-        raise _Damaged("no stream of events in it")
+        raise _Damaged("it has no event stream")
     return numbers[0]
 
 
 def _read_packet(buffer: bytes) -> np.ndarray:
-    """EventPacket {elements: [Event]}, with its size in front."""
+    """EventPacket {elements: [Event]}, prefixed by its size."""
     buffer = buffer[4:]
     elements = _vector(buffer, _root(buffer), 0)
     if elements is None:
         return np.empty(0, dtype=_EVENT)
     begin, count = elements
-    return np.frombuffer(_cut(buffer, begin, count * _EVENT.itemsize, "a packet's events"), dtype=_EVENT)
+    return np.frombuffer(_slice(buffer, begin, count * _EVENT.itemsize, "a packet's events"), dtype=_EVENT)
 
 
 def _decompress(content: bytes, compression: int) -> bytes:
@@ -118,19 +123,19 @@ def _decompress(content: bytes, compression: int) -> bytes:
             with zstandard.ZstdDecompressor().stream_reader(content) as reader:
                 return reader.read(_PACKET_LIMIT)
     except ImportError as error:
-        raise _Missing("lz4" if compression in (_LZ4, _LZ4_HIGH) else "zstandard") from error
-    except Exception as error:  # each library has errors of its own
+        raise _MissingPackage("lz4" if compression in (_LZ4, _LZ4_HIGH) else "zstandard") from error
+    except Exception as error:  # each library has its own errors
         raise _Damaged(f"a packet cannot be decompressed: {error}") from error
     raise _Damaged(f"unknown compression {compression}")
 
 
-def _cut(data: bytes, begin: int, size: int, what: str) -> bytes:
+def _slice(data: bytes, begin: int, size: int, what: str) -> bytes:
     if begin < 0 or size < 0 or begin + size > len(data):
-        raise _Damaged(f"{what} goes beyond the end; it is truncated")
+        raise _Damaged(f"{what} extends beyond the end of the file; it is truncated")
     return data[begin : begin + size]
 
 
-# What little of https://flatbuffers.dev/internals is needed; struct refuses every offset outside the buffer.
+# The part of https://flatbuffers.dev/internals that is needed. struct refuses every offset outside the buffer.
 
 
 def _root(buffer: bytes) -> int:
@@ -138,7 +143,7 @@ def _root(buffer: bytes) -> int:
 
 
 def _field(buffer: bytes, table: int, number: int) -> int | None:
-    """Position of a table's field, None where it is left out."""
+    """Position of a field of a table; None if the field is absent."""
     vtable = table - struct.unpack_from("<i", buffer, table)[0]
     if vtable < 0:
         raise _Damaged("an offset before the start")

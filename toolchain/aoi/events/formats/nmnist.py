@@ -15,15 +15,15 @@ _OVERFLOW_US = 2**13
 
 
 def read_bin(path: Path) -> np.ndarray:
-    """Five bytes an event: x, y, then one bit of polarity and 23 bits of time in µs, most significant byte first.
+    """Events (n,) of a file of five bytes per event: x, y, one bit of polarity, 23 bits of time (µs), big-endian.
 
-    An "event" in row 240 is a mark that the clock ran over: it and all that follow are 2**13 µs later, and the mark
-    itself is left out. That is how ``tonic.io.read_mnist_file`` reads them, which the tests compare with; here
-    marks are counted in one pass (tonic's is quadratic in them, and importing tonic takes torch and seconds).
+    An "event" in row 240 marks an overflow of the clock: what follows is 2**13 µs later, and the mark is dropped. Tests
+    compare with ``tonic.io.read_mnist_file``, which is quadratic in the number of marks and imports torch. Raises
+    DataError if the file is truncated.
     """
     data = np.fromfile(path, dtype=np.uint8)
     if data.size % 5:
-        raise DataError(f"{path}: {data.size} bytes is not a multiple of 5, one event; the file is truncated")
+        raise DataError(f"{path}: {data.size} bytes is not a multiple of 5 (one event); the file is truncated")
     x, y, high, middle, low = data.reshape(-1, 5).T.astype(np.int64)
     mark = y == _OVERFLOW_ROW
     t = ((high & 0x7F) << 16 | middle << 8 | low) + np.cumsum(mark) * _OVERFLOW_US

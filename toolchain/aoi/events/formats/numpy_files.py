@@ -1,4 +1,4 @@
-"""``.npy`` and ``.npz``: structured arrays with the fields x, y, t, p, as tonic uses them. Nothing is unpickled."""
+"""``.npy`` and ``.npz``: structured arrays with the fields x, y, t, p, as in tonic. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ _MEMBER_LIMIT = 2**31
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """One structured array of shape (n,) with integer fields x, y, t (µs) and p (bool, 0/1 or -1/1)."""
+    """Events (n,) from one structured array (n,): integers x, y, t (µs) and p (bool, 0/1 or -1/1). Raises DataError."""
     return _from_structured(path, load_array(path))
 
 
 def read_npz(path: Path) -> np.ndarray:
-    """Either one structured array as for ``.npy`` (named ``events`` if there are several), or arrays x, y, t, p."""
+    """Events (n,) from one structured array as in ``.npy`` (``events`` if there are several) or arrays x, y, t, p.
+
+    Raises DataError.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             largest = max((member.file_size for member in archive.infolist()), default=0)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise DataError(f"{path}: damaged .npz file ({_line(error)})") from error
+        raise DataError(f"{path}: damaged .npz file ({_one_line(error)})") from error
     if largest > _MEMBER_LIMIT:
-        raise DataError(f"{path}: an array of {largest} bytes; the limit is {_MEMBER_LIMIT}, cut the recording")
+        raise DataError(f"{path}: holds an array of {largest} bytes; the limit is {_MEMBER_LIMIT}: split the recording")
     arrays = load_array(path)
     if set(_FIELDS) <= set(arrays):
         return from_columns(path, {name: arrays[name] for name in _FIELDS})
@@ -41,7 +44,7 @@ def read_npz(path: Path) -> np.ndarray:
 
 
 def load_array(path: Path) -> Any:
-    """An array of a ``.npy``, a dict of arrays of a ``.npz``; DataError where it is damaged, nothing is unpickled."""
+    """The array of a ``.npy`` file, or a dict of the arrays of a ``.npz`` file. Raises DataError if it is damaged."""
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -52,12 +55,12 @@ def load_array(path: Path) -> Any:
             return np.lib.format.read_array(file, allow_pickle=False)
     except (DataError, OSError):
         raise
-    except Exception as error:  # numpy lets whatever its header parser, zipfile and zlib raise through
-        raise DataError(f"{path}: damaged {path.suffix} file ({_line(error)})") from error
+    except Exception as error:  # numpy passes on whatever its header parser, zipfile and zlib raise
+        raise DataError(f"{path}: damaged {path.suffix} file ({_one_line(error)})") from error
 
 
 def _check_length(path: Path, file: BinaryIO) -> None:
-    """Refuses a header that states more than the file holds, before numpy allocates for it."""
+    """Refuses a header that states another length than the file has, before numpy allocates memory for it."""
     version = np.lib.format.read_magic(file)
     read_header = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -71,7 +74,7 @@ def _check_length(path: Path, file: BinaryIO) -> None:
         stated *= extent
     there = path.stat().st_size - file.tell()
     if stated != there:
-        raise DataError(f"{path}: {there} bytes of events where the header states {stated}; the file is truncated")
+        raise DataError(f"{path}: {there} bytes of events, but the header states {stated}; the file is truncated")
     file.seek(0)
 
 
@@ -84,10 +87,10 @@ def _from_structured(path: Path, array: np.ndarray) -> np.ndarray:
 
 
 def from_columns(path: object, columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Integer arrays x, y, t (µs), p of shape (n,) → events (n,); DataError, naming ``path``, where they are none."""
+    """Integer arrays x, y, t (µs), p of shape (n,) → events (n,). Raises DataError, which names ``path``."""
     shapes = {column.shape for column in columns.values()}
     if len(shapes) > 1 or len(next(iter(shapes))) != 1:
-        raise DataError(f"{path}: x, y, t, p have shapes {sorted(shapes)}; expected one dimension, the same for all")
+        raise DataError(f"{path}: x, y, t, p have shapes {sorted(shapes)}; expected one dimension of the same length")
     for name, column in columns.items():
         if column.dtype.kind not in ("biu" if name == "p" else "iu"):
             raise DataError(f"{path}: field {name!r} is {column.dtype}; expected integers (t in µs)")
@@ -98,5 +101,5 @@ def from_columns(path: object, columns: dict[str, np.ndarray]) -> np.ndarray:
     return make_events(columns["x"], columns["y"], columns["t"], columns["p"] > 0)
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__

@@ -15,15 +15,18 @@ _CD_TYPES = (0x00, 0x0C)
 
 
 def read_dat(path: Path) -> np.ndarray:
-    """Two 32-bit words an event: time in µs, then x (14 bits), y (14 bits) and polarity (1 bit), lowest first."""
+    """Events (n,) of a DAT file. Raises DataError.
+
+    Two 32-bit words per event: time in µs, then x (14 bits), y (14 bits) and polarity (1 bit), lowest bits first.
+    """
     header, body = _split_header(path)
     if header:
         if len(body) < 2:
             raise DataError(f"{path}: ends after its header; the file is truncated")
         if body[0] not in _CD_TYPES or body[1] != _EVENT_BYTES:
             raise DataError(
-                f"{path}: holds events of type {body[0]} and {body[1]} bytes; only change detection events (type 0 or "
-                f"12, {_EVENT_BYTES} bytes) can be read"
+                f"{path}: holds events of type {body[0]} with {body[1]} bytes; only change detection events (type 0 "
+                f"or 12, {_EVENT_BYTES} bytes) can be read"
             )
         body = body[2:]
     t, address = _words(path, body, "<u4", _EVENT_BYTES).reshape(-1, 2).T
@@ -31,7 +34,7 @@ def read_dat(path: Path) -> np.ndarray:
 
 
 def read_raw(path: Path) -> np.ndarray:
-    """EVT 2.0 or EVT 3.0, as the header says."""
+    """Events (n,) of an EVT 2.0 or EVT 3.0 file, as its header says. Raises DataError."""
     header, body = _split_header(path)
     if re.search(r"evt 2\.0|format EVT2\b(?!\.1)", header, re.IGNORECASE):
         return _decode_evt2(path, body)
@@ -41,12 +44,12 @@ def read_raw(path: Path) -> np.ndarray:
 
 
 def _decode_evt2(path: Path, body: bytes) -> np.ndarray:
-    """32-bit words. The upper 4 bits say what it is; a TIME_HIGH word holds the time without its lowest 6 bits."""
+    """32-bit words. The upper 4 bits are the type; a TIME_HIGH word holds the time without its lowest 6 bits."""
     off, on, time_high, skipped = 0x0, 0x1, 0x8, (0xA, 0xE, 0xF)
     words = _words(path, body, "<u4", 4)
     kind = words >> 28
     _check_kinds(path, kind, (off, on, time_high, *skipped))
-    # Events before the first TIME_HIGH have no known time: left out, as Prophesee's decoder does.
+    # Events before the first TIME_HIGH have no known time: dropped, as in Prophesee's decoder.
     start = int(np.argmax(kind == time_high)) if (kind == time_high).any() else len(words)
     words, kind = words[start:], kind[start:]
     marks = np.flatnonzero(kind == time_high)
@@ -58,7 +61,7 @@ def _decode_evt2(path: Path, body: bytes) -> np.ndarray:
 
 
 def _decode_evt3(path: Path, body: bytes) -> np.ndarray:
-    """16-bit words that change a state (row, time, base of a vector) or report one, up to 12 or up to 8 events."""
+    """16-bit words. Each sets a state (row, time, base of a vector) or reports 1, up to 8 or up to 12 events."""
     addr_y, addr_x, base_x, vect_12, vect_8, time_low, time_high = 0x0, 0x2, 0x3, 0x4, 0x5, 0x6, 0x8
     skipped = (0x7, 0xA, 0xE, 0xF)
     words = _words(path, body, "<u2", 2)
@@ -69,22 +72,22 @@ def _decode_evt3(path: Path, body: bytes) -> np.ndarray:
     is_high = kind == time_high
     high = np.zeros_like(words)
     high[is_high] = _unwrap(value[is_high], 12)
-    last_high = _last(is_high)
+    last_high = _last_index(is_high)
     high = high[last_high]
-    # A new TIME_HIGH sets the lower 12 bits to zero until the next TIME_LOW.
+    # A new TIME_HIGH clears the lower 12 bits until the next TIME_LOW.
     changed = is_high & (high != np.concatenate(([-1], high))[:-1])
     is_low = kind == time_low
-    last_low = _last(is_low)
-    t = (high << 12) + np.where(last_low > _last(changed), value[last_low], 0)
-    # Sensors send TIME_HIGH before TIME_LOW runs over; expelliarmus writes files where it runs over by itself.
+    last_low = _last_index(is_low)
+    t = (high << 12) + np.where(last_low > _last_index(changed), value[last_low], 0)
+    # Sensors send TIME_HIGH when TIME_LOW overflows; files written by expelliarmus overflow without it.
     before_low = np.concatenate(([0], last_low))[:-1]
-    overs = np.cumsum(is_low & (before_low > last_high) & (value < value[before_low]))
-    t += (overs - overs[last_high]) << 12
-    y = value[_last(kind == addr_y)] & 0x7FF
+    overflows = np.cumsum(is_low & (before_low > last_high) & (value < value[before_low]))
+    t += (overflows - overflows[last_high]) << 12
+    y = value[_last_index(kind == addr_y)] & 0x7FF
 
     width = np.where(kind == vect_12, 12, np.where(kind == vect_8, 8, 0))
     before = np.cumsum(width) - width
-    last_base = _last(kind == base_x)
+    last_base = _last_index(kind == base_x)
     vector_x = (value[last_base] & 0x7FF) + before - before[last_base]
     known = np.maximum.accumulate(is_high) & np.maximum.accumulate(kind == addr_y)
 
@@ -103,7 +106,7 @@ def _decode_evt3(path: Path, body: bytes) -> np.ndarray:
 
 
 def _split_header(path: Path) -> tuple[str, bytes]:
-    """Lines that start with ``%`` and the bytes after them."""
+    """The header (lines that start with ``%``) and the bytes after it."""
     data = path.read_bytes()
     end = 0
     while data[end : end + 1] == b"%" and data[end + 1 : end + 2] in (b" ", b"\r", b"\n"):
@@ -117,24 +120,24 @@ def _split_header(path: Path) -> tuple[str, bytes]:
 
 
 def _words(path: Path, body: bytes, dtype: str, unit: int) -> np.ndarray:
-    """``body`` as int64, refused when it is no whole number of ``unit`` bytes."""
+    """``body`` as int64 (words,). Raises DataError if its length is not a multiple of ``unit`` bytes."""
     if len(body) % unit:
         raise DataError(f"{path}: {len(body)} bytes of events, not a multiple of {unit}; the file is truncated")
     return np.frombuffer(body, dtype=dtype).astype(np.int64)
 
 
 def _check_kinds(path: Path, kind: np.ndarray, known: tuple[int, ...]) -> None:
-    strange = np.flatnonzero(~np.isin(kind, known))
-    if len(strange):
-        raise DataError(f"{path}: word {strange[0]} is of unknown type {kind[strange[0]]:#x}; the file is damaged")
+    unknown = np.flatnonzero(~np.isin(kind, known))
+    if len(unknown):
+        raise DataError(f"{path}: word {unknown[0]} has the unknown type {kind[unknown[0]]:#x}; the file is damaged")
 
 
 def _unwrap(counter: np.ndarray, bits: int) -> np.ndarray:
-    """A counter of ``bits`` bits that ran over wherever it fell by more than half its range."""
-    over = np.diff(counter, prepend=counter[:1]) < -(1 << (bits - 1))
-    return counter + (np.cumsum(over) << bits)
+    """A counter of ``bits`` bits without its overflows, which are where it fell by more than half its range."""
+    overflow = np.diff(counter, prepend=counter[:1]) < -(1 << (bits - 1))
+    return counter + (np.cumsum(overflow) << bits)
 
 
-def _last(mask: np.ndarray) -> np.ndarray:
-    """Index of the last True up to and including each position; 0 where there is none yet."""
+def _last_index(mask: np.ndarray) -> np.ndarray:
+    """Index of the last True up to and including each position; 0 if there is none yet."""
     return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), 0))

@@ -1,10 +1,10 @@
-"""Data sets by name, one module each."""
+"""Named data sets, one module each."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from aoi.events.folder import PARTS, listing
+from aoi.events.folder import PARTS, list_folder
 from aoi.events.sets import cifar10dvs, dvsgesture, ncaltech101, nmnist, ntidigits18, shd
 from aoi.events.sets.description import NamedSet
 
@@ -14,13 +14,13 @@ SETS: dict[str, NamedSet] = {
 }
 
 
-def set_in(root: Path) -> NamedSet | None:
-    """The data set whose own layout a folder has; None where it has a folder Train or Test, or is of no known one."""
-    if any(path.name.capitalize() in PARTS for path in listing(root)):
+def detect_set(root: Path) -> NamedSet | None:
+    """The named data set whose files are in a folder; None for a folder with Train or Test, or an unknown layout."""
+    if any(path.name.capitalize() in PARTS for path in list_folder(root)):
         return None
-    return next((each for each in SETS.values() if each.is_in(root)), None)
+    return next((each for each in SETS.values() if each.matches(root)), None)
 
 
-def set_of(data: str) -> NamedSet | None:
-    """The data set that ``data``, a name or a folder, is about, if any that has a name."""
-    return SETS.get(data.lower()) or (set_in(Path(data).expanduser()) if Path(data).expanduser().is_dir() else None)
+def find_set(data: str) -> NamedSet | None:
+    """The named data set that ``data``, a name or a folder, refers to; None if there is none."""
+    return SETS.get(data.lower()) or (detect_set(Path(data).expanduser()) if Path(data).expanduser().is_dir() else None)

@@ -1,4 +1,4 @@
-"""What is known about a data set that has a name: one description each, in the modules beside this one."""
+"""What is known about a named data set. The modules beside this one hold one description each."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ import numpy as np
 
 from aoi.errors import DataError
 from aoi.events.dataset import Official, RecordingRef
-from aoi.events.folder import listing, read_file
-from aoi.events.listed import ListedDataset, Place
+from aoi.events.folder import list_folder, read_file
+from aoi.events.listed import ListedDataset, Location
 
-Found = tuple[tuple[str, ...], dict[RecordingRef, Place]]
-"""Classes, and where each recording lies."""
+Found = tuple[tuple[str, ...], dict[RecordingRef, Location]]
+"""Classes, and the location of each recording."""
 
 
 @dataclass(frozen=True)
 class NamedSet:
-    """A data set as tonic unpacks it into a folder of its name, which may as well be filled by hand."""
+    """A data set in a folder of its name, as tonic unpacks it. The folder may be filled by hand as well."""
 
     name: str
-    """Of the folder, and of the class in ``tonic.datasets``."""
+    """Name of the folder, and of the class in ``tonic.datasets``."""
     layout: str
     """What the folder holds, in words."""
-    signs: tuple[str, ...]
-    """Names in the folder, any of which shows that it holds this data set."""
+    markers: tuple[str, ...]
+    """Names of files or folders, any of which identifies the data set."""
     sensor_size: tuple[int, int, int]
     """Width, height, polarities."""
     expected: Mapping[Official, int]
-    """How many recordings each part has at least; ``None``: its makers divided it into no parts."""
+    """The least number of recordings of each official part; key None if there are no parts."""
     find: Callable[[Path], Found]
-    """What is there of it in a folder; raises DataError."""
-    read: Callable[[Place], np.ndarray] = read_file
-    """Events (n,) of one recording; raises DataError naming it."""
+    """Finds its recordings in a folder; raises DataError."""
+    read: Callable[[Location], np.ndarray] = read_file
+    """Events (n,) of one recording; raises DataError, which names it."""
     mirror: Mapping[str, str] | None = None
-    """What becomes of classes under a left-right mirror; those left out stay. None: a mirror image is of no class."""
-    calls: tuple[Mapping[str, Any], ...] = field(default=({"train": True}, {"train": False}))
-    """Arguments of tonic's class, one call a download."""
+    """Classes that a left-right mirror swaps; the others stay. None: mirrored recordings belong to no class."""
+    download_calls: tuple[Mapping[str, Any], ...] = field(default=({"train": True}, {"train": False}))
+    """Arguments of tonic's class, one call for each download."""
     archive: str = ""
-    """An archive in the archive, which tonic leaves packed."""
+    """An archive within the download that tonic does not unpack."""
 
-    def is_in(self, root: Path) -> bool:
-        """Whether ``root`` holds some of it."""
-        names = {path.name for path in listing(root)} if root.is_dir() else set()
-        return any(sign in names for sign in self.signs)
+    def matches(self, root: Path) -> bool:
+        """Whether ``root`` holds at least a part of the data set."""
+        names = {path.name for path in list_folder(root)} if root.is_dir() else set()
+        return any(sign in names for sign in self.markers)
 
     def open(self, root: Path, name: str | None = None) -> ListedDataset:
-        """What is there of it in ``root``, however little."""
-        classes, places = self.find(root.resolve())
-        if not places:
+        """The part of the data set that is in ``root``. Raises DataError if there is none."""
+        classes, locations = self.find(root.resolve())
+        if not locations:
             raise DataError(f"{root}: holds no recordings of {self.name}; expected {self.layout}")
-        return ListedDataset(name or self.name, classes, places, self.read, self.sensor_size)
+        return ListedDataset(name or self.name, classes, locations, self.read, self.sensor_size)

@@ -1,4 +1,4 @@
-"""Named data sets where they lie on this machine; fetched by tonic when asked to."""
+"""Finds named data sets on this machine; downloads them with tonic on request."""
 
 from __future__ import annotations
 
@@ -10,38 +10,39 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from aoi.compat import require
 from aoi.errors import DataError
 from aoi.events.listed import ListedDataset
 from aoi.events.sets.description import NamedSet
 
-_SILENCE_S = 60.0
+_TIMEOUT_S = 60.0
 
 
 def dataset_folder() -> Path:
-    """Where named data sets lie: ``$AOI_DATA_CACHE``, or else ``~/.cache/aoi/datasets``."""
+    """The folder of named data sets: ``$AOI_DATA_CACHE``, or ``~/.cache/aoi/datasets``."""
     return Path(os.environ.get("AOI_DATA_CACHE") or Path.home() / ".cache" / "aoi" / "datasets")
 
 
 def open_named(spec: NamedSet, *, download: bool) -> ListedDataset:
-    """The data set from :func:`dataset_folder`, whole; downloaded before if it is not there and ``download``."""
+    """The complete data set in :func:`dataset_folder`. ``download``: fetch it if it is missing. Raises DataError."""
     root = dataset_folder() / spec.name
-    missing, dataset = _look(spec, root)
+    missing, dataset = _inspect(spec, root)
     if missing and not download:
         raise DataError(
-            f"{spec.name}: {missing}; put {spec.layout} there, fetch the data set with --download, "
-            "or give a folder Train|Test/<label>/<recording>"
+            f"{spec.name}: {missing}; put {spec.layout} there, allow the download (download), or name a folder "
+            "Train|Test/<label>/<recording>"
         )
     if missing:
         _download(spec)
-        missing, dataset = _look(spec, root)
+        missing, dataset = _inspect(spec, root)
     if dataset is None or missing:
         raise DataError(f"{spec.name}: downloaded, but {missing}; put {spec.layout} there, or remove {root}")
     return dataset
 
 
-def _look(spec: NamedSet, root: Path) -> tuple[str, ListedDataset | None]:
-    """What is not there, in words, empty when all is; and what is."""
-    dataset = spec.open(root) if spec.is_in(root) else None
+def _inspect(spec: NamedSet, root: Path) -> tuple[str, ListedDataset | None]:
+    """What is missing, in words, empty if nothing is; and what was found."""
+    dataset = spec.open(root) if spec.matches(root) else None
     found = Counter(ref.official for ref in dataset.recordings) if dataset else Counter()
     for part, expected in spec.expected.items():
         if found[part] < expected:
@@ -50,22 +51,21 @@ def _look(spec: NamedSet, root: Path) -> tuple[str, ListedDataset | None]:
 
 
 def _download(spec: NamedSet) -> None:
-    import tonic.datasets
-
+    datasets = require("tonic.datasets", "train")
     root = dataset_folder() / spec.name
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_SILENCE_S)  # tonic sets none: a network that swallows packets would hang for ever
+    socket.setdefaulttimeout(_TIMEOUT_S)  # tonic sets none: a connection that drops packets would hang forever
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            for arguments in spec.calls:
-                getattr(tonic.datasets, spec.name)(save_to=str(dataset_folder()), **arguments)
+            for arguments in spec.download_calls:
+                getattr(datasets, spec.name)(save_to=str(dataset_folder()), **arguments)
             for inner in root.rglob(spec.archive) if spec.archive else ():
                 shutil.unpack_archive(inner, root)
-    except Exception as error:  # urllib, zipfile, hash checks, disk: each has its own
+    except Exception as error:  # urllib, zipfile, hash checks and disks have their own errors
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise DataError(
-            f"{spec.name}: the download failed ({reason}); without a network, put {spec.layout} into {root}, or give "
-            "a folder of your own"
+            f"{spec.name}: the download failed ({reason}); without a network, put {spec.layout} into {root}, or "
+            "name a folder of your own"
         ) from error
     finally:
         socket.setdefaulttimeout(before)

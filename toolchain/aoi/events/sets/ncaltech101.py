@@ -1,7 +1,7 @@
-"""N-Caltech101: 8,709 pictures of 101 classes, seen by an ATIS that makes three saccades. No parts of its makers'.
+"""N-Caltech101: 8,709 images of 101 classes, recorded by an ATIS that makes three saccades. No official parts.
 
-Source: Orchard et al., Frontiers in Neuroscience 9:437, 2015. The pictures are of different sizes, at most 240x180
-pixels; as in ``tonic.datasets.NCALTECH101`` each recording is moved so that its smallest x and y are 0.
+Source: Orchard et al., Frontiers in Neuroscience 9:437, 2015. The images differ in size, at most 240x180
+pixels; as in ``tonic.datasets.NCALTECH101`` each recording is shifted so that its smallest x and y are 0.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from pathlib import Path
 import numpy as np
 
 from aoi.events.dataset import RecordingRef
-from aoi.events.folder import is_dir, listing, read_file, recordings_in
-from aoi.events.listed import Place
+from aoi.events.folder import is_dir, list_folder, read_file, recordings_in
+from aoi.events.listed import Location
 from aoi.events.sets.description import Found, NamedSet
 
 _FOLDER = "Caltech101"
 
 
 def _find(root: Path) -> Found:
-    folders = [path for path in (listing(root / _FOLDER) if is_dir(root / _FOLDER) else []) if is_dir(path)]
+    folders = [path for path in (list_folder(root / _FOLDER) if is_dir(root / _FOLDER) else []) if is_dir(path)]
     return tuple(folder.name for folder in folders), {
-        RecordingRef(f"All/{folder.name}/{path.stem}", label, None): Place(path)
+        RecordingRef(f"All/{folder.name}/{path.stem}", label, None): Location(path)
         for label, folder in enumerate(folders)
         for path in recordings_in(folder, (".bin",))
     }
 
 
-def _read(place: Place) -> np.ndarray:
-    events = read_file(place)
+def _read(location: Location) -> np.ndarray:
+    events = read_file(location)
     for axis in ("x", "y"):
         if len(events):
             events[axis] -= events[axis].min()
@@ -38,12 +38,12 @@ def _read(place: Place) -> np.ndarray:
 SET = NamedSet(
     name="NCALTECH101",
     layout=f"{_FOLDER}/<class>/*.bin",
-    signs=(_FOLDER,),
+    markers=(_FOLDER,),
     sensor_size=(240, 180, 2),
     expected={None: 8709},
     find=_find,
     read=_read,
     mirror={},
-    calls=({},),
+    download_calls=({},),
     archive=f"{_FOLDER}.zip",
 )

@@ -1,4 +1,4 @@
-"""N-MNIST: MNIST's digits on a screen, seen by an ATIS that makes three saccades of 100 ms.
+"""N-MNIST: MNIST's digits on a screen, recorded by an ATIS that makes three saccades of 100 ms.
 
 Source: Orchard et al., Frontiers in Neuroscience 9:437, 2015; https://www.garrickorchard.com/datasets/n-mnist.
 """
@@ -12,7 +12,7 @@ from aoi.events.sets.description import NamedSet
 SET = NamedSet(
     name="NMNIST",
     layout="Train|Test/<0 to 9>/*.bin",
-    signs=("Train", "Test"),
+    markers=("Train", "Test"),
     sensor_size=SENSOR_SIZE,
     expected={"train": 60_000, "test": 10_000},
     find=find_recordings,

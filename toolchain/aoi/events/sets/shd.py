@@ -1,7 +1,7 @@
-"""Spiking Heidelberg Digits: spoken digits, English and German, as spikes of 700 channels of a model cochlea.
+"""Spiking Heidelberg Digits: English and German spoken digits as spikes of 700 channels of a model cochlea.
 
 Source: Cramer et al., IEEE TNNLS 2020; https://zenkelab.org/resources/spiking-heidelberg-datasets-shd/. Two HDF5
-files with ``spikes/times`` (s) and ``spikes/units``, an array a recording, and ``labels``.
+files with ``spikes/times`` (s) and ``spikes/units``, one array per recording, and ``labels``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 
 from aoi.errors import DataError
 from aoi.events.dataset import Official, RecordingRef
-from aoi.events.listed import Place
+from aoi.events.listed import Location
 from aoi.events.sets.description import Found, NamedSet
-from aoi.events.sets.hdf5 import array, channel_events, opened
+from aoi.events.sets.hdf5 import channel_events, hdf5_array, open_hdf5
 
 CLASSES = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
@@ -24,35 +24,37 @@ _PARTS: dict[str, tuple[str, Official]] = {"shd_train.h5": ("Train", "train"), "
 
 
 def _find(root: Path) -> Found:
-    places = {}
+    locations = {}
     for name, (part, official) in _PARTS.items():
         path = root / name
         if not path.is_file():
             continue
-        with opened(path) as file:
-            labels = np.asarray(array(file, "labels")[()])
-            counts = {len(labels), len(array(file, "spikes/times")), len(array(file, "spikes/units"))}
+        with open_hdf5(path) as file:
+            labels = np.asarray(hdf5_array(file, "labels")[()])
+            counts = {len(labels), len(hdf5_array(file, "spikes/times")), len(hdf5_array(file, "spikes/units"))}
         if len(counts) > 1 or labels.dtype.kind not in "iu":
-            raise DataError(f"{path}: labels, times and units are of {sorted(counts)} recordings; it is damaged")
+            raise DataError(f"{path}: labels, times and units are for {sorted(counts)} recordings; the file is damaged")
         wrong = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
         if len(wrong):
-            raise DataError(f"{path}: recording {wrong[0]} has label {labels[wrong[0]]}, the last class is 19")
+            raise DataError(f"{path}: recording {wrong[0]} has label {labels[wrong[0]]}; the last class is 19")
         for index, label in enumerate(labels.tolist()):
-            places[RecordingRef(f"{part}/{CLASSES[label]}/{index:05d}", label, official)] = Place(path, str(index))
-    return CLASSES, places
+            locations[RecordingRef(f"{part}/{CLASSES[label]}/{index:05d}", label, official)] = Location(
+                path, str(index)
+            )
+    return CLASSES, locations
 
 
-def _read(place: Place) -> np.ndarray:
-    index = int(place.part)
-    with opened(place.file) as file:
-        times, units = array(file, "spikes/times")[index], array(file, "spikes/units")[index]
-    return channel_events(place, times, units)
+def _read(location: Location) -> np.ndarray:
+    index = int(location.part)
+    with open_hdf5(location.file) as file:
+        times, units = hdf5_array(file, "spikes/times")[index], hdf5_array(file, "spikes/units")[index]
+    return channel_events(location, times, units)
 
 
 SET = NamedSet(
     name="SHD",
     layout="shd_train.h5 and shd_test.h5",
-    signs=tuple(_PARTS),
+    markers=tuple(_PARTS),
     sensor_size=(700, 1, 1),
     expected={"train": 8156, "test": 2264},
     find=_find,

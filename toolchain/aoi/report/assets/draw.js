@@ -1,5 +1,5 @@
 "use strict";
-// What all figures share. Nothing here makes HTML from text: names of files and classes only ever become text nodes.
+// Shared by all figures. Nothing here makes HTML from text: names of files and classes only become text nodes.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const T = data.steps, N = data.samples;
@@ -41,7 +41,7 @@ function decode(base64, Kind = Uint8Array) {
 
 const scale = (from, to, low, high) => (value) => low + ((value - from) / (to - from || 1)) * (high - low);
 
-// Figures are drawn at the width they have, so that their text keeps its size on a phone; again when that changes.
+// Figures are drawn at their actual width, so that text keeps its size on a phone, and again when the width changes.
 const figures = [];
 const sizes = new ResizeObserver((entries) => {
   for (const entry of entries) {
@@ -65,7 +65,7 @@ function figure(node, label, paint) {
   return it;
 }
 
-// Steps on the x axis: a step is the middle of its column.
+// Steps on the x axis: each step is in the middle of its column.
 const LEFT = 48, RIGHT = 14;
 const stepScale = (width) => scale(0.5, T + 0.5, LEFT, width - RIGHT);
 
@@ -105,7 +105,7 @@ function niceTicks(high, count = 4) {
   return ticks;
 }
 
-// Stripes for what is wrong, so that it needs no colour to be seen.
+// Stripes mark errors, so that they are visible without colour.
 let patterns = 0;
 function stripes() {
   const id = `stripes-${patterns++}`;
@@ -114,7 +114,7 @@ function stripes() {
   return [defs, `url(#${id})`];
 }
 
-// Names of lines, each with a piece of its line, in rows above the plot; returns the marks and the height they take.
+// The legend: names of lines with a sample of each, in rows above the plot. Returns the marks and their height.
 function legend(entries, width) {
   let x = LEFT, y = 10;
   const marks = entries.flatMap(({ name, color, dash }) => {

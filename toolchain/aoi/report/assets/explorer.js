@@ -1,5 +1,5 @@
 // The cutoff explorer. A rule reaches threshold k at a step where more than k of its thresholds are reached; the counts
-// come from the rule itself, so that what is decided here is what `aoi evaluate --rule` decides.
+// come from the rule itself, so that decisions here equal those of `aoi evaluate`.
 
 const labels = decode(data.labels, Uint16Array);
 const answers = decode(data.answers, data.answers_wide ? Uint16Array : Uint8Array);
@@ -60,7 +60,7 @@ function choose(rule, position) {
   update();
 }
 
-// A rule is first shown where it takes about as many steps as the one before it: what differs then is the accuracy.
+// A newly chosen rule starts where it takes about as many steps as the previous one, so that accuracies compare.
 function nearest(rule, mean) {
   let at = 0;
   rules[rule].curve.forEach(([steps], i) => { if (Math.abs(steps - mean) < Math.abs(rules[rule].curve[at][0] - mean)) at = i; });
@@ -76,7 +76,7 @@ $("threshold").addEventListener("input", (event) => choose(state.rule, Number(ev
 $("reset").addEventListener("click", () => { choose(data.start.rule, data.start.position); $("threshold").focus(); });
 if (!data.calibrated) $("reset").textContent = "back to all steps";
 
-// Accuracies on a scale of the error's logarithm: from 98 to 99 % is as far as from 80 to 90 %.
+// The accuracy axis is logarithmic in the error: 98 to 99 % is as long as 80 to 90 %.
 const floor = 0.5 / N;
 const stretch = (accuracy) => -Math.log10(Math.max(1 - accuracy, floor));
 const MARKS = [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 1];
@@ -124,7 +124,7 @@ const histogramFigure = figure($("histogram"), () => "Histogram of decision step
     ? svg("rect", { x: x(t + 1) - wide / 2, y: y(to), width: wide, height: y(from) - y(to), ...more }, svg("title", {}, `step ${t + 1}: ${to - from} ${verdict}`))
     : null);
   const bars = right.flatMap((count, t) => [
-    bar(t, 0, count, "right", { fill: "var(--blue)" }),
+    bar(t, 0, count, "correct", { fill: "var(--blue)" }),
     bar(t, count, count + wrong[t], "wrong", { fill, stroke: "var(--orange)" }),
   ]);
   const mx = x(now.mean);
@@ -152,7 +152,7 @@ const confusionFigure = figure($("confusion"), () => "Confusion matrix", (width)
   const longest = Math.max(...data.classes.map((name) => Math.min(name.length, 12)));
   const left = Math.min(110, 24 + longest * 7), top = 22;
   const cell = Math.max(3, Math.min(36, (width - left - 4) / K)), written = cell >= 19;
-  const marks = [text(left, 12, "answer →", { class: "soft" }), text(0, top + 12, "true", { class: "soft" })];
+  const marks = [text(left, 12, "prediction →", { class: "soft" }), text(0, top + 12, "true", { class: "soft" })];
   const base = top + (written ? 18 : 4);
   const every = Math.ceil(14 / cell);
   data.classes.forEach((name, k) => {
@@ -167,7 +167,7 @@ const confusionFigure = figure($("confusion"), () => "Confusion matrix", (width)
     const share = hit ? count / of[row] : Math.sqrt(count / worst);
     const box = { x: left + column * cell + 0.5, y: base + row * cell + 0.5, width: cell - 1, height: cell - 1, rx: 2 };
     marks.push(svg("rect", { ...box, fill: hit ? "var(--blue)" : fill, "fill-opacity": hit ? 0.12 + 0.3 * share * share : 1, stroke: hit ? "none" : "var(--orange)" },
-      svg("title", {}, `${data.classes[row]} taken for ${data.classes[column]}: ${count}`)));
+      svg("title", {}, `${data.classes[row]} predicted as ${data.classes[column]}: ${count}`)));
     if (written) marks.push(text(left + (column + 0.5) * cell, base + (row + 0.5) * cell + 4, count, { "text-anchor": "middle", class: hit ? "" : "halo", "font-weight": hit ? 400 : 700 }));
   }
   return { height: base + K * cell + 6, marks };
@@ -193,7 +193,7 @@ const classesFigure = figure($("classes"), "Decision steps of each class", (widt
     marks.push(
       text(left - 8, y + 4, short(data.classes[k], 12), { "text-anchor": "end" }),
       line(x(quantile(0.1)), y, x(quantile(0.9)), y, "", { stroke: "var(--blue)", "stroke-width": 6, "stroke-opacity": 0.35, "stroke-linecap": "round" }),
-      svg("circle", { cx: x(mean), cy: y, r: 4.5, fill: "var(--blue)" }, svg("title", {}, `${data.classes[k]}: mean step ${fixed(mean, 2)}, ${right} of ${steps.length} right`)),
+      svg("circle", { cx: x(mean), cy: y, r: 4.5, fill: "var(--blue)" }, svg("title", {}, `${data.classes[k]}: mean step ${fixed(mean, 2)}, ${right} of ${steps.length} correct`)),
       text(width, y + 4, percent(right / steps.length), { "text-anchor": "end", class: "soft" }),
     );
   });

@@ -1,4 +1,4 @@
-// Figures that do not depend on the explorer: reliability, activity of the layers, course of training.
+// Figures that do not depend on the explorer: reliability, activity of the layers, training.
 
 data.reliability.forEach((diagram) => {
   const node = element("div", { class: "plot" });
@@ -51,11 +51,11 @@ if (factors.length) {
   stepLines("stf", "Spatial-Temporal Factor of each layer at each step", factors.map((l) => ({ name: l.name, values: l.stf })),
     { top: 1, reference: data.stf_target === null ? null : { value: data.stf_target, label: `target in training: ${data.stf_target}` } });
 }
-stepLines("rate", "Spikes a neuron at each step", data.layers.map((l) => ({ name: l.name, values: l.rate })));
+stepLines("rate", "Spikes per neuron at each step", data.layers.map((l) => ({ name: l.name, values: l.rate })));
 
 if (data.training) {
   const { epochs, series } = data.training;
-  figure($("training"), "Course of training", (width) => {
+  figure($("training"), "Training", (width) => {
     const names = legend(styled(series), width);
     const height = 190 + names.height, bottom = height - 40, x = scale(1, epochs, LEFT, width - RIGHT), y = scale(0, 1, bottom, names.height + 4);
     const ticks = niceTicks(epochs, width < 500 ? 4 : 8).filter((e) => e >= 1 && e <= epochs);

@@ -22,7 +22,7 @@ $("polarity-key").append(...(channels > 1
   : [element("span", { class: "key full" }, "an event"), "; older ones fade."]));
 if (data.pooled > 1) $("polarity-key").append(` Shown at 1/${data.pooled} of the resolution.`);
 
-// The list: groups by why a recording was chosen; what stands beside each is for the rule as it is now.
+// The list: groups by the reason for showing a recording. The text beside each is for the current rule.
 const entries = [];
 let group = null;
 shown.forEach((s, index) => {
@@ -41,18 +41,18 @@ function refreshList() {
     mark.textContent = right ? "✓" : "✗";
     name.textContent = right ? data.classes[labels[s.index]] : `${data.classes[labels[s.index]]} → ${data.classes[answerOf(s)]}`;
     step.textContent = `step ${stopOf(s)}`;
-    button.setAttribute("aria-label", `${s.id}: ${data.classes[labels[s.index]]}, answered ${data.classes[answerOf(s)]} at step ${stopOf(s)}, ${right ? "right" : "wrong"}`);
+    button.setAttribute("aria-label", `${s.id}: ${data.classes[labels[s.index]]}, predicted ${data.classes[answerOf(s)]} at step ${stopOf(s)}, ${right ? "correct" : "wrong"}`);
   });
 }
 
 function verdict() {
   const s = sample(), stop = stopOf(s), answer = answerOf(s), right = answer === labels[s.index];
   const node = $("sample-verdict");
-  node.replaceChildren(element("b", {}, `${right ? "✓" : "✗"} ${data.classes[labels[s.index]]}${right ? "" : ` taken for ${data.classes[answer]}`}`),
+  node.replaceChildren(element("b", {}, `${right ? "✓" : "✗"} ${data.classes[labels[s.index]]}${right ? "" : ` predicted as ${data.classes[answer]}`}`),
     ` at step ${stop} of ${T}${data.step_ms ? `, ${Number((stop * data.step_ms).toPrecision(4))} ms into the recording` : ""}. `);
   const final = answers[s.index * T + T - 1];
-  if (stop < T) node.append(final === answer ? "All steps give the same answer." : `All ${T} steps answer ${data.classes[final]}.`);
-  else node.append("The rule never stops it before the end.");
+  if (stop < T) node.append(final === answer ? "All steps give the same prediction." : `All ${T} steps predict ${data.classes[final]}.`);
+  else node.append("The rule does not stop before T.");
   node.append(element("br"), element("small", {}, s.id));
 }
 
@@ -101,7 +101,7 @@ const riseFigure = shown.length && figure($("rise"), () => `${current().title} o
   const s = sample(), values = s.statistics[state.rule], limit = Number(threshold()), stop = stopOf(s);
   const finite = [...values].filter(Number.isFinite);
   const height = 220, bottom = height - 40, x = stepScale(width);
-  // Shares on the scale of the curve above, so that 0.99 and 0.999 lie apart; all else as it is, from 0.
+  // Shares on the scale of the curve above, which separates 0.99 and 0.999; other statistics on a linear scale from 0.
   const share = current().share, nearOne = (v) => -Math.log10(Math.max(1 - Math.max(v, 0), 1e-6));
   const top = share ? Math.max(nearOne(limit), ...finite.map(nearOne)) + 0.15 : Math.max(limit, ...finite) * 1.06 || 1;
   const place = scale(share ? 0 : Math.min(0, ...finite), top, bottom, 14), y = (v) => place(share ? nearOne(v) : v);
@@ -151,8 +151,8 @@ function refresh() {
   $("scrub").value = view.step;
   $("scrub").setAttribute("aria-valuetext", `step ${view.step} of ${T}`);
   $("step-text").textContent = `step ${view.step} of ${T}`;
-  $("play").textContent = view.playing ? "Pause" : calm.matches ? "To the stop" : "Play";
-  $("sample-statistic").textContent = current().of.replace(/,$/, "");
+  $("play").textContent = view.playing ? "Pause" : calm.matches ? "To the decision" : "Play";
+  $("sample-statistic").textContent = current().of;
   $("events").setAttribute("aria-label", `Events of ${s.id} at step ${view.step}`);
   verdict();
   refreshList();
@@ -165,7 +165,7 @@ function pause() {
   view.playing = null;
 }
 
-// From the start, or from where it stands, to the stop; without motion, at once.
+// Plays from the start or the current step to the decision; with reduced motion, at once.
 function play() {
   if (view.playing) { pause(); refresh(); return; }
   const stop = stopOf(sample());

@@ -1,22 +1,22 @@
-"""The numbers of a study, against what can be seen by eye."""
+"""The statistics of a study on runs with known results."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from aoi.study.arms import cell_result, compare_arms, mean_interval, steps_for
+from aoi.study.statistics import cell_result, compare_arms, mean_interval, steps_for
 
 
 def sure_from(steps: list[int], total: int) -> tuple[np.ndarray, np.ndarray]:
-    """Readout of samples that know class 1 from a step on (class 0 before), surer with every step."""
+    """Readout of samples that predict class 1 from a step on (class 0 before), with rising confidence."""
     scores = np.zeros((len(steps), 2, total), np.int64)
     for row, first in enumerate(steps):
         scores[row, 1, first - 1 :] = 10 * np.arange(1, total - first + 2)
     return scores, np.ones(len(steps), np.int64)
 
 
-def test_steps_at_the_drop_are_those_where_the_answer_is_there() -> None:
+def test_steps_at_the_drop_are_the_first_correct_ones() -> None:
     scores, labels = sure_from([2, 4] * 50, 8)
     result = cell_result(scores, labels, scores, labels, 0.005)
     assert result["accuracy_at"] == [0.0, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
@@ -26,8 +26,9 @@ def test_steps_at_the_drop_are_those_where_the_answer_is_there() -> None:
     assert steps_for(result, 1.1) == 8
 
 
-def test_the_peak_is_one_that_a_threshold_reaches() -> None:
-    """Half of the samples forget at step 5, while all are as sure as ever: no threshold has what step 4 has."""
+def test_the_peak_is_reached_by_a_threshold() -> None:
+    """Half of the samples turn wrong at step 5 with unchanged confidence: no threshold reaches the accuracy of step
+    4."""
     scores, labels = sure_from([4] * 40, 8)
     scores[:20, 0, 4:] = 200
     scores[:, 0, :3] = 500  # wrong and sure before

@@ -1,4 +1,4 @@
-"""What the cells of a study show: one network judged, then arms against each other, paired by seed."""
+"""The statistics of a study: the result of each cell, and arms compared with each other, paired by seed."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ import numpy as np
 
 from aoi.cutoff.fitting import fit_scale
 from aoi.cutoff.rule import candidates, make_rule, statistics
-from aoi.evaluation.anytime import accuracy_at
+from aoi.evaluation.anytime import accuracy_at, correct_at
+from aoi.evaluation.operating_points import operating_points
 from aoi.evaluation.reliability import reliability, reliability_at
-from aoi.evaluation.sweep import right_at, sweep
 
-_SLACK = 1e-9  # 5 of 1000 is at most 0.005 whatever the last bit says
+_SLACK = 1e-9  # rounding: 5 of 1000 is at most 0.005
 
 
 def cell_result(
     scores: np.ndarray, labels: np.ndarray, fit_scores: np.ndarray, fit_labels: np.ndarray, max_drop: float
 ) -> dict[str, Any]:
-    """One network, as JSON holds it.
+    """The result of one network, for JSON.
 
-    ``scores`` (samples, classes, T), accumulated readout, and ``labels`` (samples,) are those of the recordings that
-    it is judged on; ``fit_scores`` and ``fit_labels``, of others, fit the scale of the confidence. Its thresholds are
-    swept on the judged recordings: a look-back, the same for all arms. ``peak`` is the best accuracy of them all, no
-    early stop included; ``steps_at_drop`` the fewest mean steps with an accuracy of at least that less ``max_drop``.
+    ``scores``, accumulated readout (samples, classes, T), and ``labels``, int (samples,), of the evaluated recordings;
+    ``fit_scores`` and ``fit_labels``, of others, fit the scale of the confidence. All thresholds are tried on the
+    evaluated recordings: a look-back, the same for all arms. ``peak`` is the best accuracy over the thresholds and full
+    inference; ``steps_at_drop`` the fewest mean steps with an accuracy of at least ``peak - max_drop``.
 
-    The best fixed step would be no such measure: no threshold may reach its accuracy at all, and then the cell's number
-    of steps says nothing but that.
+    ``peak`` is not the accuracy at the best fixed step, because possibly no threshold reaches that one.
     """
     rule = make_rule("confidence", 1.0, fit_scale(fit_scores, fit_labels), {})
-    points = sweep(statistics(rule, scores), candidates(rule, scores.shape[-1]), scores, labels)
+    points = operating_points(statistics(rule, scores), candidates(rule, scores.shape[-1]), scores, labels)
     at = accuracy_at(scores, labels)
     steps, accuracy = points.mean_decision_step, points.accuracy
     peak = max(float(accuracy.max()), float(at[-1]))
@@ -50,9 +49,9 @@ def cell_result(
         "scale": rule.scale,
         "threshold": None if chosen is None else float(points.thresholds[chosen]),
         "steps_at_drop": float(decided.mean()),
-        "accuracy": float(right_at(scores, labels)[index].mean()),
-        "ece": reliability(confidence[index], right_at(scores, labels)[index]).error,
-        "ece_at": [each.error for each in reliability_at(confidence, right_at(scores, labels))],
+        "accuracy": float(correct_at(scores, labels)[index].mean()),
+        "ece": reliability(confidence[index], correct_at(scores, labels)[index]).error,
+        "ece_at": [each.error for each in reliability_at(confidence, correct_at(scores, labels))],
         "points": {
             "threshold": points.thresholds.tolist(),
             "mean_decision_step": steps.tolist(),
@@ -62,7 +61,7 @@ def cell_result(
 
 
 def steps_for(result: Mapping[str, Any], accuracy: float) -> float:
-    """The fewest mean steps of a cell's operating points with at least this accuracy; T where there is none."""
+    """The fewest mean steps of a cell's operating points with at least ``accuracy``; T if there is none."""
     points = result["points"]
     enough = [
         step
@@ -73,7 +72,7 @@ def steps_for(result: Mapping[str, Any], accuracy: float) -> float:
 
 
 def mean_interval(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean and Student's 95 % interval of it; ``low`` and ``high`` are None for fewer than two values."""
+    """The mean and its 95 % interval by Student's t; ``low`` and ``high`` are None for fewer than two values."""
     from scipy.stats import t
 
     mean = float(np.mean(values))
@@ -89,11 +88,11 @@ _MEASURES = ("full_accuracy", "peak", "steps_at_drop", "accuracy", "ece")
 def compare_arms(
     results: Mapping[tuple[str, int], Mapping[str, Any]], arms: Sequence[str], references: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """One row an arm with at least one cell; ``results``: (arm, seed) → :func:`cell_result`.
+    """One row per arm with at least one cell; ``results``: (arm, seed) → :func:`cell_result`.
 
-    ``against``: reference → differences over the seeds that both have: ``steps`` and ``accuracy`` at each cell's own
-    drop from its peak, ``steps_share`` (steps relative to the reference's, mean over the seeds), and
-    ``steps_at_equal_accuracy``, both at the lower of the two peaks less the drop.
+    ``against``: reference → comparison over the seeds of both: ``steps`` (difference, each at its own peak less the
+    drop), ``accuracy`` (difference at T), ``steps_share`` (ratio of steps, mean over seeds) and
+    ``steps_at_equal_accuracy`` (difference, both at the lower of the two peaks less the drop).
     """
     rows = []
     for arm in arms:
@@ -114,12 +113,12 @@ def compare_arms(
                 "steps": mean_interval([a["steps_at_drop"] - b["steps_at_drop"] for a, b in pairs]),
                 "steps_share": mean_interval([a["steps_at_drop"] / b["steps_at_drop"] for a, b in pairs]),
                 "accuracy": mean_interval([a["full_accuracy"] - b["full_accuracy"] for a, b in pairs]),
-                "steps_at_equal_accuracy": mean_interval([_at_equal(a, b) for a, b in pairs]),
+                "steps_at_equal_accuracy": mean_interval([_difference_at_equal_accuracy(a, b) for a, b in pairs]),
             }
         rows.append(row)
     return rows
 
 
-def _at_equal(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
+def _difference_at_equal_accuracy(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
     target = min(a["peak"], b["peak"]) - a["max_drop"]
     return steps_for(a, target) - steps_for(b, target)

@@ -1,4 +1,4 @@
-"""Runs a tiny network in Lava and on the engine; prints the versions. Needs no torch. Used by test_pythons.py."""
+"""Runs a tiny network in Lava and on the engine; prints the versions. Needs no torch. Used by test_install.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aoi.engine import Engine
-from aoi.netx import write_network
+from aoi.netx import read_network, write_network
 from aoi.netx.description import Cuba, Dense, NetworkDescription
 from aoi_deploy.lava.trace import lava_trace
 
@@ -25,7 +25,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tiny.net"
         write_network(path, description)
-        traces = lava_trace(path, spikes)
+        traces = lava_trace(read_network(path), spikes)
     ours = Engine(description).run(spikes, return_traces=True).traces
     assert all(np.array_equal(getattr(a, q), getattr(b, q)) for a, b in zip(traces, ours, strict=True) for q in "suv")
     assert traces[-1].s.any()

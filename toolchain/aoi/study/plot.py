@@ -1,4 +1,4 @@
-"""A picture of a study: accuracy over steps of each arm, and the steps of each seed at equal drop."""
+"""The plot of a study: accuracy over steps of each arm, and steps of each seed at equal drop."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ import matplotlib
 import numpy as np
 
 from aoi.files import atomic_path
-from aoi.study.arms import mean_interval
+from aoi.report.plots import SERIES_STYLES
+from aoi.study.statistics import mean_interval
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-# Told apart without colour vision (Okabe and Ito), and by marker and dash where there is no colour at all.
-_STYLES = (
-    ("#0072b2", "o", "-"), ("#d55e00", "s", "--"), ("#009e73", "^", "-."), ("#cc79a7", "D", ":"),
-    ("#56b4e9", "v", "-"), ("#e69f00", "P", "--"), ("#000000", "X", "-."), ("#666666", "*", ":"),
-)  # fmt: skip
-
 
 def plot_study(results: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """A row an experiment; ``results``: of :func:`~aoi.study.arms.cell_result`, with ``experiment``,
-    ``arm`` and ``seed``. Bands and bars are 95 % intervals of the mean over seeds."""
+    """Writes a PNG with one row per experiment. Bands and bars are 95 % intervals of the mean over seeds.
+
+    ``results``: from :func:`aoi.study.statistics.cell_result`, with ``experiment``, ``arm`` and ``seed``. Raises
+    WriteError.
+    """
     experiments = list(dict.fromkeys(result["experiment"] for result in results))
     figure, grid = plt.subplots(
         len(experiments), 2, figsize=(11, 3.8 * len(experiments)), layout="constrained", squeeze=False
@@ -33,7 +31,7 @@ def plot_study(results: Sequence[Mapping[str, Any]], path: Path) -> None:
         mine = [result for result in results if result["experiment"] == experiment]
         arms = sorted({result["arm"] for result in mine}, key=[result["arm"] for result in mine].index)
         for place, arm in enumerate(arms):
-            color, marker, dash = _STYLES[place % len(_STYLES)]
+            color, marker, dash = SERIES_STYLES[place % len(SERIES_STYLES)]
             cells = sorted((result for result in mine if result["arm"] == arm), key=lambda each: each["seed"])
             at = np.array([cell["accuracy_at"] for cell in cells])
             t = np.arange(1, at.shape[1] + 1)
@@ -47,7 +45,7 @@ def plot_study(results: Sequence[Mapping[str, Any]], path: Path) -> None:
             half = 0.0 if mean["low"] is None else mean["mean"] - mean["low"]  # type: ignore[operator]
             right.errorbar([place + 0.18], [mean["mean"]], [half], fmt=marker, color=color, capsize=4)
         left.set(xlabel="step", ylabel="accuracy when all stop", title=experiment)
-        low, high = left.get_ylim()  # an interval of few seeds reaches beyond what an accuracy can be
+        low, high = left.get_ylim()  # an interval of few seeds can exceed the range of an accuracy
         left.set_ylim(max(0.0, low), min(1.005, high))
         left.legend(loc="lower right", frameon=False)
         drop = mine[0]["max_drop"]

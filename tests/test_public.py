@@ -1,0 +1,100 @@
+"""The public face: what ``import aoi`` promises, and what it costs."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import aoi
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_every_name_is_there_and_documented() -> None:
+    assert sorted(aoi.__all__) == aoi.__all__
+    assert set(aoi.__all__) == {*aoi._HOME, "__version__"}
+    for name in aoi.__all__:
+        found = getattr(aoi, name)
+        assert name == "__version__" or inspect.getdoc(found), name
+    assert set(aoi.__all__) <= set(dir(aoi))
+    assert aoi.__version__ == version("aoi-toolchain")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        aoi.nothing  # noqa: B018
+
+
+def test_every_function_says_what_it_takes_raises_and_looks_like() -> None:
+    for name in ("load", "open_data", "train", "export", "verify", "calibrate", "evaluate", "deploy"):
+        text = inspect.getdoc(getattr(aoi, name)) or ""
+        for part in ("Args:", "Raises:", "Example:"):
+            assert part in text, f"{name}: {part}"
+        for parameter in inspect.signature(getattr(aoi, name)).parameters:
+            assert f"{parameter}:" in text or f"``{parameter}``:" in text, f"{name}: {parameter}"
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, aoi\n"
+        "heavy = {'torch', 'lava', 'numpy', 'h5py', 'numba', 'tonic', 'lightning', 'matplotlib', 'pydantic', 'typer'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "aoi.AoiError\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_core_needs_neither_torch_nor_lava() -> None:
+    """Load, open, evaluate, run on the engine, verify the engine: with both blocked."""
+    code = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "lava", "lightning", "tonic", "aoi_deploy", "submitit"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocked())
+import aoi
+net = aoi.load("zoo:digits")
+data = aoi.open_data("digits", net, split="Test", samples=40)
+found = aoi.evaluate(net, data)
+assert found.samples == 40 and found.full_accuracy > 0.8
+assert aoi.verify(net, data, against="engine").equal
+assert aoi.Engine(net).run(data.batch([0])).scores.shape == (1, 10, 24)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def readme_code() -> str:
+    """The README's Python, as it stands there."""
+    text = README.read_text(encoding="utf-8")
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))
+
+
+def test_the_readmes_code_runs(tmp_path: Path) -> None:
+    """As it stands there, in a folder that has ``models``, ``deploy`` and ``toolchain`` of its own."""
+    for name in ("models", "deploy", "toolchain"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('a folder of the user was imported')")
+    script = tmp_path / "script.py"
+    script.write_text(readme_code())
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "mean decision step" in done.stdout
+    assert len(done.stdout.splitlines()) > 438
+
+
+def test_the_examples_of_the_docstrings_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that need no training: each is executed and compared with what it claims."""
+    net = aoi.load("zoo:digits")
+    data = aoi.open_data("digits", net, split="test")
+    runner = doctest.DocTestRunner()
+    finder = doctest.DocTestFinder(recurse=False)
+    for name in ("load", "open_data", "evaluate", "verify", "deploy"):
+        for example in finder.find(getattr(aoi, name), name, globs={"aoi": aoi, "net": net, "data": data}):
+            assert example.examples, name
+            assert runner.run(example).failed == 0, name

@@ -1,0 +1,32 @@
+"""A run folder as one network file: ``aoi.export``."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from aoi.compat.extras import needs
+
+
+def export(run: str | PathLike[str], out: str | PathLike[str] | None = None) -> Path:
+    """Writes a trained network as one NetX file that stock lava-dl loads, and returns its path.
+
+    Args:
+        run: a run folder of :func:`aoi.train`.
+        out: the network file; None: ``network.net`` in the run folder.
+
+    Raises:
+        ConfigError: it is no run folder, or training has not finished.
+        NetXError: Lava would not execute the network bit by bit as trained; names layer and value.
+
+    Example:
+        >>> aoi.export("runs/digits")
+        PosixPath('runs/digits/network.net')
+    """
+    from aoi.experiment.run_folder import RunFolder
+
+    with needs("train"):
+        from aoi_models.training.export import export_run
+
+    folder = RunFolder(Path(run))
+    return export_run(folder, Path(out) if out is not None else folder.network)

@@ -1,0 +1,126 @@
+"""A network file, read and ready to use: ``aoi.load``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import as_file, files
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from aoi.cutoff.rule import Rule, parse_rule, rule_of_policy
+from aoi.errors import DataError
+from aoi.events.encoding import Encoding
+from aoi.netx.read import NetworkFile, read_network
+
+Own = Literal["own"]
+"""The rule that the network file holds."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Network(NetworkFile):
+    """A network file: what it executes (``description``) and what it says about its use.
+
+    ``readout``, ``encoding``, ``classes`` and ``rule`` come from the file; a file of stock lava-dl says nothing of
+    encoding, classes and rule.
+    """
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """How events become its input; None where the file does not say."""
+        return self.metadata.encoding if self.metadata else None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of its outputs; empty where the file does not say."""
+        return self.metadata.classes if self.metadata else ()
+
+    @property
+    def steps(self) -> int | None:
+        """T, the timesteps of a sample; None where the file does not say."""
+        return self.encoding.bins if self.encoding else None
+
+    @cached_property
+    def rule(self) -> Rule | None:
+        """The calibrated stopping rule; None without one. Raises DataError where its numbers make no rule."""
+        return rule_of_policy(self.metadata.policy) if self.metadata and self.metadata.policy else None
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.description.input_shape))
+        takes = "values" if self.description.takes_values else "spikes"
+        steps = f", T = {self.steps}" if self.steps else ""
+        policy = self.metadata.policy if self.metadata else None
+        rule = f"{policy.rule} >= {policy.threshold:.6g}" if policy else "none"
+        return (
+            f"Network({str(self.path)!r}: {shape} {takes} a step → {self.description.outputs} outputs, "
+            f"{self.description.neurons:,} neurons{steps}, readout {self.readout}, rule {rule})"
+        )
+
+
+def load(
+    source: str | PathLike[str], *, input_shape: tuple[int, int, int] | None = None, values: bool = False
+) -> Network:
+    """Reads a network file: a NetX file of anybody's, a run folder's ``network.net``, or ``zoo:NAME``.
+
+    Args:
+        source: the file, a run folder of ``aoi train``, or the name of a network that comes along, as ``zoo:digits``.
+        input_shape: (C, H, W) of the spikes fed in, for a file that begins with a convolution and does not say it.
+        values: keep an input block of CUBA neurons, so that the network takes values instead of spikes.
+
+    Raises:
+        NetXError: what is wrong with the file, naming layer, field, value and limit.
+        DataError: there is no such network.
+
+    Example:
+        >>> net = aoi.load("zoo:digits")
+        >>> net.readout, net.steps, len(net.classes)
+        ('spikes', 24, 10)
+    """
+    file = read_network(network_path(source), input_shape=input_shape, input_block=values)
+    if values and not file.description.takes_values:
+        raise DataError(f"{file.path}: begins with no input block that has neurons; it takes no values, only spikes")
+    return Network(**{name: getattr(file, name) for name in NetworkFile.__dataclass_fields__})
+
+
+def network_path(source: str | PathLike[str]) -> Path:
+    """Where the network file of ``source`` lies, see :func:`load`. Raises DataError."""
+    text = str(source)
+    if text.startswith("zoo:"):
+        return _in_zoo(text.removeprefix("zoo:"))
+    path = Path(source)
+    if path.is_dir():
+        if not (path / "network.net").is_file():
+            raise DataError(f"{path}: holds no network.net; aoi export {path} writes it, or name a network file")
+        return path / "network.net"
+    return path
+
+
+def _in_zoo(name: str) -> Path:
+    folder = files("aoi_models.zoo")
+    trained = sorted(file.name.removesuffix(".net") for file in folder.iterdir() if file.name.endswith(".net"))
+    if name not in trained:
+        raise DataError(f"zoo:{name}: there is no such trained network; the zoo has {', '.join(trained)}")
+    with as_file(folder / f"{name}.net") as path:
+        return path
+
+
+def choose_rule(network: Network, rule: Rule | str | None) -> Rule | None:
+    """``"own"``: the file's rule, None where it has none; None: no rule; a rule; or its text, as ``confidence:0.9``,
+    which takes what it leaves out from the file. Raises DataError."""
+    if rule == "own":
+        return network.rule
+    if isinstance(rule, str):
+        return parse_rule(rule, network.metadata.policy if network.metadata else None)
+    return rule
+
+
+def require_rule(network: Network, rule: Rule | str | None) -> Rule:
+    """As :func:`choose_rule`; raises DataError where there is none."""
+    chosen = choose_rule(network, rule)
+    if chosen is None:
+        raise DataError(
+            f"{network.path}: holds no calibrated cutoff; run 'aoi calibrate', give a rule as confidence:0.9:SCALE, "
+            "or run all steps without a cutoff"
+        )
+    return chosen

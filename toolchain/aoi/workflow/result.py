@@ -1,0 +1,28 @@
+"""What the functions of the workflow have in common in what they return."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+
+class Result:
+    """Numbers for a person (``print``), for a program (attributes) and for a file (``to_dict``, ``to_json``)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, texts and lists, by the names that ``aoi … --json`` prints."""
+        raise NotImplementedError
+
+    def rows(self) -> Sequence[tuple[str, str]]:
+        """Label and value of each line of the readable form."""
+        raise NotImplementedError
+
+    def to_json(self) -> str:
+        """:meth:`to_dict` as one JSON object."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def __repr__(self) -> str:
+        rows = self.rows()
+        width = max(len(label) for label, _ in rows)
+        return "\n".join([type(self).__name__, *(f"  {label:{width}}  {value}" for label, value in rows)])
