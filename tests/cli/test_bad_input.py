@@ -67,7 +67,7 @@ def test_train_configuration(aoi: Aoi, tmp_path: Path) -> None:
 
 def test_train_data(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
     refuse(train(aoi, tmp_path, "--data", tmp_path / "nowhere"), "nowhere")
-    refuse(train(aoi, tmp_path), "NMNIST", "--download")
+    refuse(train(aoi, tmp_path), "NMNIST", "download")
     (recordings / "Train" / "2").mkdir()
     refuse(train(aoi, tmp_path, "--data", recordings), "Train/2")
     (recordings / "Train" / "2").rmdir()
@@ -237,7 +237,7 @@ def test_results_folder(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
         refuse(aoi("deploy", trained / "network.net", "--no-cutoff", "--samples", "2", "--out", out), "--out")
     assert (tmp_path / "file").read_text() == "mine"
     refuse(aoi("deploy", trained / "network.net", "--no-cutoff", "--samples", "2", "--out", "/proc"), "/proc/results")
-    refuse(aoi("report", trained, "--samples", "4", "--out", "/dev/full"), "--out /dev/full", "no regular file")
+    refuse(aoi("report", trained, "--samples", "4", "--out", "/dev/full"), "--out /dev/full", "not a regular file")
 
 
 def test_a_run_folder_that_cannot_be(aoi: Aoi, recordings: Path) -> None:
