@@ -38,7 +38,7 @@ def test_overrides_reach_nested_values() -> None:
         ("training.epochs", "expected key.key=value"),
         ("name.first=x", "has no keys below it"),
         ("training.epochs=[", "is not a YAML value"),
-        ("data.splits.validation=0.9", "leaves no training"),
+        ("data.splits.validation=0.9", "leaves nothing to train on"),
         ("training.regulariser.target=[0.1, 0.2]", "training.regulariser.target: 2 targets for 1 hidden layers"),
     ],
 )
