@@ -119,7 +119,7 @@ def _slurm() -> Check:
 
     from aoi_deploy.cluster import slurm
 
-    reason = slurm.missing()
+    reason = slurm.unavailable()
     if reason is None and find_spec("submitit") is None:
         reason = "submitit; pip install 'aoi-toolchain[cluster]'"
     if reason:
