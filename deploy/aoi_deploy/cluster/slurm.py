@@ -97,7 +97,7 @@ def refuses(partition: str | None, minutes: int) -> str | None:
     most = _minutes(known[partition])
     if most is not None and minutes > most:
         return (
-            f"{minutes} minutes: partition {partition} ends jobs after {most:g}; ask for less: the job is then requeued "
+            f"{minutes} minutes: partition {partition} ends jobs after {most:g}; ask for less: the job is requeued "
             "and resumes"
         )
     return None
