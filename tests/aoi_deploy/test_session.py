@@ -176,6 +176,9 @@ def test_misuse_is_told(make: Make) -> None:
     dense = make("dense")
     with pytest.raises(NetXError, match="output layer fires"):
         LavaSession(dense, steps=4, readout="voltage", model="stock")
+    for model in ("stock", "fused"):
+        with pytest.raises(NetXError, match="never fires"):
+            LavaSession(make("voltage"), steps=4, readout="spikes", model=model)
     with pytest.raises(NetXError, match="recurrent output"):
         LavaSession(make("voltage in a loop"), steps=4, readout="voltage", model="stock")
     with pytest.raises(DeployError, match="steps = 0"):

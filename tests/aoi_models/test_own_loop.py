@@ -305,7 +305,7 @@ def test_file_that_stock_blocks_write_runs_as_they_do(tmp_path: Path) -> None:
         # NetX has the axonal delay before the neuron, where it delays all that the neuron does.
         sent = [block.delay(layer.activity.spikes) for block, layer in zip(net.blocks, layers.aligned, strict=False)]
     inputs = x.numpy().astype(np.uint8)
-    of_engine = Engine(read_network(tmp_path / "own.net").description).run(inputs, keep=True).traces
+    of_engine = Engine(read_network(tmp_path / "own.net").description).run(inputs, return_traces=True).traces
     of_lava = lava_trace(tmp_path / "own.net", inputs)
     for mine, engine, lava in zip([*sent, output], of_engine, of_lava, strict=True):
         assert engine.s.any()

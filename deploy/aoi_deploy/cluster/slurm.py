@@ -96,7 +96,10 @@ def refuses(partition: str | None, minutes: int) -> str | None:
         return f"partition {partition}: this cluster has {', '.join(known) or 'none'}"
     most = _minutes(known[partition])
     if most is not None and minutes > most:
-        return f"{minutes} minutes: partition {partition} ends jobs after {most:g}; ask for less: the job is then requeued and resumes"
+        return (
+            f"{minutes} minutes: partition {partition} ends jobs after {most:g}; ask for less: the job is requeued "
+            "and resumes"
+        )
     return None
 
 

@@ -85,9 +85,11 @@ def stock_network(
 
 
 def _check_readout(file: NetworkFile, readout: Readout) -> None:
-    """Raises NetXError where the output layer has no voltage that could be read."""
+    """Raises NetXError where the output layer cannot be read so."""
     last = file.description.layers[-1]
     if readout != "voltage":
+        if not last.neuron.fires:
+            raise NetXError(f"{file.path}: the output layer never fires, so it sends no spikes; use readout='voltage'")
         return
     if last.neuron.graded:
         raise NetXError(f"{file.path}: the output layer sends messages and has no voltage; use readout='spikes'")

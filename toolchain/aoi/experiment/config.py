@@ -55,7 +55,7 @@ class TrainingConfig(_Config):
     augment: AugmentConfig = AugmentConfig()
 
     @model_validator(mode="after")
-    def chunking_allowed(self) -> TrainingConfig:
+    def _chunking_allowed(self) -> TrainingConfig:
         if self.chunk_steps is not None and self.regulariser.name == "rcs":
             raise ConfigError(
                 f"training.chunk_steps = {self.chunk_steps}: RCS compares what all neurons did in all steps at once; "
