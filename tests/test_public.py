@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import inspect
-import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -13,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import aoi
-
-README = Path(__file__).parents[1] / "README.md"
+from tests.readme import python_blocks
 
 
 def test_every_name_is_there_and_documented() -> None:
@@ -92,19 +90,13 @@ assert run(["verify", str(copy)]) == 2
     assert "'aoi install-lava' installs it" in done.stderr
 
 
-def readme_code() -> str:
-    """The README's Python, as it stands there."""
-    text = README.read_text(encoding="utf-8")
-    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))
-
-
 def test_the_readmes_code_runs(tmp_path: Path) -> None:
     """As it stands there, in a folder that has ``models``, ``deploy`` and ``toolchain`` of its own."""
     for name in ("models", "deploy", "toolchain"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise ImportError('a folder of the user was imported')")
     script = tmp_path / "script.py"
-    script.write_text(readme_code())
+    script.write_text("\n".join(python_blocks()))
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "mean decision step" in done.stdout
