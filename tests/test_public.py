@@ -49,13 +49,13 @@ def test_importing_it_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_core_needs_neither_torch_nor_lava() -> None:
-    """Load, open, evaluate, run on the engine, verify the engine: with both blocked."""
+def test_the_core_needs_neither_torch_nor_lava(tmp_path: Path) -> None:
+    """Load, open, evaluate, run, calibrate, report, decide live: with both blocked."""
     code = """
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "lava", "lightning", "tonic", "aoi_deploy", "submitit"):
+        if name.partition(".")[0] in ("torch", "lava", "lightning", "tonic", "submitit"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocked())
 import aoi
@@ -65,8 +65,31 @@ found = aoi.evaluate(net, data)
 assert found.samples == 40 and found.full_accuracy > 0.8
 assert aoi.verify(net, data, against="engine").equal
 assert aoi.Engine(net).run(data.batch([0])).scores.shape == (1, 10, 24)
+
+import pathlib, shutil, sys
+from aoi.cli.main import run
+copy = pathlib.Path(sys.argv[1]) / "network.net"
+shutil.copy(net.path, copy)
+few = ["--samples", "20"]
+for arguments in (
+    ["inspect", copy],
+    ["calibrate", copy],
+    ["evaluate", copy, *few, "--corrupt", "drop:0.1"],
+    ["compare", copy, *few, "--rules", "confidence,fixed"],
+    ["cost", copy, *few],
+    ["report", copy, *few],
+    ["run", copy, "--source", "digits", "--windows", "5"],
+    ["verify", copy, "--against", "engine"],
+    ["export-monitor", copy, "--out", copy.parent / "c", "--rule", "int-confidence:0.9"],
+):
+    assert run([str(each) for each in arguments]) == 0, arguments
+assert run(["doctor"]) == 1  # Lava is installed here, and broken: it is blocked
+assert run(["deploy", str(copy), "--no-cutoff", "--samples", "2"]) == 2
+assert run(["verify", str(copy)]) == 2
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "'aoi install-lava' installs it" in done.stderr
 
 
 def readme_code() -> str:
