@@ -31,8 +31,22 @@ class ReadableDocstrings(griffe.Extension):
             for member in members:
                 member.docstring = None  # said in the list
         for obj in objects:
+            if obj.is_function:
+                _show_defaults(obj, loader)
             if obj.docstring is not None:
                 obj.docstring.value = _readable(obj.docstring.value, obj)
+
+
+def _show_defaults(function: Any, loader: Any) -> None:
+    """``gain=_DEFAULTS.gain`` → the default of that field, where ``_DEFAULTS = LossConfig()``."""
+    for parameter in function.parameters:
+        found = re.fullmatch(r"(_\w+)\.(\w+)", str(parameter.default))
+        if not found:
+            continue
+        config = str(function.module.members[found[1]].value).removesuffix("()")
+        field = loader.modules_collection[function.module.resolve(config)].members[found[2]]
+        value = ast.parse(str(field.value), mode="eval").body
+        parameter.default = ast.unparse(value.args[0] if isinstance(value, ast.Call) else value)
 
 
 def _objects(obj: Any) -> list[Any]:

@@ -58,10 +58,11 @@ def _environment(**values: str) -> Iterator[None]:
 def publish(notebook: Any, folder: Path) -> None:
     """Leaves what readers need: no paths, no names of machines, no timings, no progress bars."""
     host = socket.gethostname().partition(".")[0]
+    node = ("node1" if len(host) >= 5 else "n1").rjust(len(host))  # as wide, for tables
 
     def plain(text: str) -> str:
         text = _BAR.sub("", _CONTROL.sub("", text.replace("\r\n", "\n")))
-        return re.sub(rf"\b{re.escape(host)}\b", "node1", text).replace(f"{folder}/", "")
+        return re.sub(rf"\b{re.escape(host)}\b", node, text).replace(f"{folder}/", "")
 
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
