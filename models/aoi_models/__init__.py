@@ -1,1 +1,1 @@
-"""Everything that needs torch and SLAYER: trainable networks, losses, regularisers, training."""
+"""The part that needs torch and SLAYER: trainable networks, losses, regularisers, training."""

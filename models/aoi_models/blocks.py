@@ -1,9 +1,9 @@
-"""SLAYER's quantised CUBA blocks, handing out current, voltage and spikes of each step (STR needs them).
+"""SLAYER's quantised CUBA blocks, with the current, voltage and spikes of each step as output (STR needs them).
 
-The blocks of :mod:`lava.lib.dl.slayer.block.cuba` stay inside: their weights, their 8-bit quantisation, their neuron
-parameters. Only the way through them differs: time is aligned (no step of delay between layers, see
-:class:`~aoi.netx.description.NetworkDescription.latency`) and on the CPU the dynamics are ours, with the same
-values and gradients. ``stock`` runs SLAYER's own block.
+Each wraps a block of :mod:`lava.lib.dl.slayer.block.cuba` and uses its weights, 8-bit quantisation and neuron
+parameters. Two things differ in the forward pass: layers follow each other without a step of delay (see
+:class:`~aoi.netx.description.NetworkDescription.latency`), and on the CPU the dynamics are ours, with the same values
+and gradients. ``stock`` runs SLAYER's own block.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from aoi_models.dynamics import CubaDynamics, CubaStep
 enable_slayer()
 from lava.lib.dl import slayer  # noqa: E402
 
-# Loihi's largest threshold: at the clip, never exceeded. What NetX gives a dense layer without a neuron group.
+# Loihi's largest threshold. The voltage saturates there, so the neuron never fires. NetX uses it for a dense layer
+# without a neuron group.
 INTEGRATOR_THRESHOLD = 1 << 17
 
 
-State = tuple[torch.Tensor, ...]  # what a layer goes on from at the next step; its content is the layer's own affair
+State = tuple[torch.Tensor, ...]  # state of a layer between two steps; its content is private to the layer
 
 
 class LayerActivity(NamedTuple):
-    """What a layer did. Tensors (N, ..., T), float32, in SLAYER's units (Loihi's state / 4096)."""
+    """Activity of a layer over T steps: tensors float32 (N, ..., T) in SLAYER's units (Loihi's state / 4096)."""
 
-    current: torch.Tensor | None  # where it was asked for
+    current: torch.Tensor | None  # None unless requested
     voltage: torch.Tensor  # before the reset
-    spikes: torch.Tensor  # of the same step as the voltage
-    sent: torch.Tensor  # the spikes after the axonal delay: what the next layer gets
-    end: State = ()  # after the last step; on CUDA nothing to go on from
+    spikes: torch.Tensor  # in the same step as the voltage that causes them
+    sent: torch.Tensor  # the spikes after the axonal delay: input of the next layer
+    final_state: State = ()  # after the last step; empty on CUDA
     sums: tuple[torch.Tensor, torch.Tensor] | None = None
-    """(N, T) each: number of spikes, and positive voltage left after the reset, where they were asked for and the
-    dynamics summed them on their way."""
+    """Number of spikes, and positive voltage after the reset, summed over the neurons, float32 (N, T) each; None unless
+    requested and computed by the dynamics."""
 
 
 class CubaBlock(nn.Module):
@@ -58,20 +59,20 @@ class CubaBlock(nn.Module):
         return float(self.block.neuron.threshold) if self.fires else math.inf
 
     def weight(self) -> torch.Tensor:
-        """Quantised weights with gradient: multiples of 2/64, torch layout without the time axis."""
+        """Quantised weights, with gradient: multiples of 2/64, in torch's layout without the time axis."""
         return self.block.synapse.pre_hook_fx(self.block.synapse.weight).squeeze(-1)
 
     def synapse(self, frames: torch.Tensor) -> torch.Tensor:
-        """Spikes (frames, ...) → weighted sums (frames, neurons) or (frames, C, H, W), channels last in memory."""
+        """Weighted sums of spikes (frames, ...): (frames, neurons), or (frames, C, H, W) channels-last in memory."""
         raise NotImplementedError
 
     def forward(
         self, x: torch.Tensor, start: State = (), keep_current: bool = False, sums: bool = False
     ) -> LayerActivity:
-        """Spikes (N, C, H, W, T) or (N, C, T) → activity of this layer, at rest before it or in the state ``start``.
+        """Activity of this layer for spikes (N, C, H, W, T) or (N, C, T), from rest or from the state ``start``.
 
-        The tensors are views: in memory time comes first and channels last, so that neither convolution nor dynamics
-        has to copy.
+        The tensors are views: in memory, time is the first axis and channels the last, so neither the convolution nor
+        the dynamics have to copy.
         """
         steps, samples = x.shape[-1], x.shape[0]
         z = self.synapse(x.movedim(-1, 0).flatten(0, 1))
@@ -82,19 +83,19 @@ class CubaBlock(nn.Module):
             return y.view(steps, samples, *spatial[1:], spatial[0]).movedim(-1, 2).movedim(0, -1)
 
         neuron = self.block.neuron
-        at, *waiting = start or (None,)
-        end: State = ()
+        neuron_state, *last_spikes = start or (None,)
+        final_state: State = ()
         summed = None
         if z.is_cuda:
-            assert at is None, "SLAYER's kernels start at rest"
-            neuron.shape = None  # SLAYER remembers the first input's
+            assert neuron_state is None, "SLAYER's kernels start at rest"
+            neuron.shape = None  # SLAYER stores the shape of the first input
             current, voltage = neuron.dynamics(as_activity(rows).contiguous())
             spikes = neuron.spike(voltage) if self.fires else torch.zeros_like(voltage)
         else:
             tau_rho, scale_rho = float(neuron.tau_rho), float(neuron.scale_rho)
-            *flat, at, fired, kept = CubaDynamics.apply(
+            *flat, neuron_state, fired, kept = CubaDynamics.apply(
                 rows.reshape(steps, -1),
-                at,
+                neuron_state,
                 int(neuron.cx_current_decay),
                 int(neuron.cx_voltage_decay),
                 self.threshold,
@@ -104,36 +105,39 @@ class CubaBlock(nn.Module):
                 samples if sums else 0,
             )
             current, voltage, spikes = (None if y is None else as_activity(y) for y in flat)
-            end = (at,)
+            final_state = (neuron_state,)
             summed = (fired.T, kept.T) if sums else None
         sent = spikes
         if self.block.delay is not None:
-            sent, late = self._delayed(spikes.contiguous(), *waiting)
-            end = (*end, late)
-        return LayerActivity(current if keep_current else None, voltage, spikes, sent, end, summed)
+            sent, pending = self._delayed(spikes.contiguous(), *last_spikes)
+            final_state = (*final_state, pending)
+        return LayerActivity(current if keep_current else None, voltage, spikes, sent, final_state, summed)
 
-    def _delayed(self, spikes: torch.Tensor, waiting: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Spikes (N, neurons, T), and the last ones of the steps before → what is sent in these T steps, and the last
-        spikes (N, neurons, longest delay + 1). One more than are still to be sent: SLAYER's gradient of a delay is the
-        difference to what was sent the step before."""
+    def _delayed(self, spikes: torch.Tensor, before: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Applies the axonal delays to spikes (N, neurons, T); ``before`` are the last spikes of the earlier steps.
+
+        Returns the spikes sent in these T steps, and the last spikes, (N, neurons, longest delay + 1), for the next
+        call. These are one step more than the delay: SLAYER's gradient of a delay is the difference to what was sent
+        in the previous step.
+        """
         delay = self.block.delay
         delay.clamp()
         length = int(delay.delay.detach().max()) + 1
-        seen = spikes if waiting is None else torch.cat([waiting, spikes], -1)
-        last = nn.functional.pad(seen[..., -length:], (max(0, length - seen.shape[-1]), 0))  # a copy in any case
-        sent = delay(seen)
-        return sent if waiting is None else sent[..., -spikes.shape[-1] :], last
+        history = spikes if before is None else torch.cat([before, spikes], -1)
+        last = nn.functional.pad(history[..., -length:], (max(0, length - history.shape[-1]), 0))  # always a copy
+        sent = delay(history)
+        return sent if before is None else sent[..., -spikes.shape[-1] :], last
 
     def stock(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Current, voltage and output of SLAYER's own block, one step late at the output, as it simulates the chip."""
+        """Current, voltage and output of SLAYER's own block; the output is one step later, as on the chip."""
         neuron = self.block.neuron
-        neuron.shape = None  # SLAYER remembers the first input's
+        neuron.shape = None  # SLAYER stores the shape of the first input
         current, voltage = neuron.dynamics(self.block.synapse(x))
         neuron.shape = None
         return current, voltage, self.block(x) if self.fires else torch.zeros_like(voltage)
 
     def stock_output(self, x: torch.Tensor) -> torch.Tensor:
-        """What SLAYER's own block hands on, spikes or a readout's voltage, with its gradients."""
+        """Output of SLAYER's own block with its gradients: spikes, or the voltage of a readout that does not fire."""
         neuron = self.block.neuron
         neuron.shape = None
         output: torch.Tensor = self.block(x) if self.fires else neuron.dynamics(self.block.synapse(x))[1]
@@ -177,9 +181,9 @@ class DenseBlock(CubaBlock):
 
 
 class RecurrentBlock(DenseBlock):
-    """A dense layer that also hears its own spikes of the step before, as NetX's ``dense_rec``.
+    """A dense layer that also gets its own spikes of the step before, like NetX's ``dense_rec``.
 
-    SLAYER's recurrent block walks the same steps with another order of delays; only the weights and neurons are its.
+    SLAYER's recurrent block orders the delays differently; only its weights and neurons are used.
     """
 
     def __init__(self, block: nn.Module, recurrent: nn.Module) -> None:
@@ -191,7 +195,7 @@ class RecurrentBlock(DenseBlock):
     ) -> LayerActivity:
         steps, samples = x.shape[-1], x.shape[0]
         z = self.synapse(x.movedim(-1, 0).flatten(0, 1)).view(steps, samples, -1)
-        back = self.recurrent.pre_hook_fx(self.recurrent.weight).flatten(1).T
+        weight_rec = self.recurrent.pre_hook_fx(self.recurrent.weight).flatten(1).T
         neuron = self.block.neuron
         parameters = (
             int(neuron.cx_current_decay),
@@ -201,18 +205,18 @@ class RecurrentBlock(DenseBlock):
             float(neuron.scale_rho) * slayer.neuron.cuba.SCALE_RHO_MULT,
         )
         current, kept, spikes = start or (torch.zeros_like(z[0]),) * 3
-        did = []
-        for incoming in z:
-            current, voltage, spikes, kept = CubaStep.apply(incoming + spikes @ back, current, kept, *parameters)
-            did.append((current, voltage, spikes))
+        by_step = []
+        for z_t in z:
+            current, voltage, spikes, kept = CubaStep.apply(z_t + spikes @ weight_rec, current, kept, *parameters)
+            by_step.append((current, voltage, spikes))
         currents, voltages, fired = (
-            torch.stack(each).movedim(0, -1) if wanted else None
-            for each, wanted in zip(zip(*did, strict=True), (keep_current, True, True), strict=True)
+            torch.stack(each).movedim(0, -1) if keep else None
+            for each, keep in zip(zip(*by_step, strict=True), (keep_current, True, True), strict=True)
         )
         return LayerActivity(currents, voltages, fired, fired, (current, kept, spikes))
 
     def stock(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        raise NetXError("a recurrent layer: SLAYER executes it otherwise than the chip")
+        raise NetXError("recurrent layer: SLAYER executes it differently from the chip; compare with Lava instead")
 
     def stock_output(self, x: torch.Tensor) -> torch.Tensor:
         return self.stock(x)[2]
@@ -255,26 +259,26 @@ def _neuron_parameters(spec: NeuronSpec) -> dict[str, object]:
 
 
 def dense_block(spec: DenseSpec, inputs: int, neuron: NeuronSpec) -> DenseBlock:
-    """Also the recurrent one, where ``spec`` says so."""
+    """A dense block with SLAYER's random initial weights; a :class:`RecurrentBlock` if ``spec.recurrent``."""
     block = slayer.block.cuba.Dense(
         _neuron_parameters(neuron), inputs, spec.neurons, weight_scale=spec.weight_scale, delay=spec.delay
     )
-    if block.delay is not None:  # SLAYER draws them at the first call, too late for an optimiser or a checkpoint
+    if block.delay is not None:  # SLAYER draws delays at the first call, too late for the optimiser and checkpoints
         block.delay.delay = nn.Parameter(torch.rand(spec.neurons))
         block.delay.init = True
     if not spec.recurrent:
         return DenseBlock(block)
-    own = slayer.block.cuba.Dense(
+    recurrent = slayer.block.cuba.Dense(
         _neuron_parameters(neuron), spec.neurons, spec.neurons, weight_scale=spec.recurrent_scale
     )
-    return RecurrentBlock(block, own.synapse)
+    return RecurrentBlock(block, recurrent.synapse)
 
 
 INTEGRATOR = NeuronSpec(current_decay=1.0, voltage_decay=0.0)
 
 
 def integrator_block(inputs: int, classes: int, weight_scale: float, neuron: NeuronSpec = INTEGRATOR) -> DenseBlock:
-    """Readout that never fires: by default its voltage is the sum over time of the weighted spikes."""
+    """A readout that never fires; by default its voltage is the weighted sum of all spikes so far."""
     parameters = _neuron_parameters(neuron)
     block = slayer.block.cuba.Affine(parameters, inputs, classes, weight_scale=weight_scale)
     block.neuron.shape = None
@@ -283,6 +287,7 @@ def integrator_block(inputs: int, classes: int, weight_scale: float, neuron: Neu
 
 
 def conv_block(spec: ConvSpec, input_shape: tuple[int, int, int], neuron: NeuronSpec) -> ConvBlock:
+    """A convolution with SLAYER's random initial weights; ``input_shape`` is (C, H, W)."""
     block = slayer.block.cuba.Conv(
         _neuron_parameters(neuron),
         input_shape[0],

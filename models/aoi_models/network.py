@@ -1,4 +1,4 @@
-"""AnytimeNetwork: a NetworkSpec as a torch module that answers at every timestep."""
+"""AnytimeNetwork: the torch module of a NetworkSpec, with class scores at every timestep."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from aoi.experiment.network import ConvSpec, DenseSpec, NetworkSpec, NeuronSpec
 from aoi.netx.description import DECAY_UNITY, Conv, Cuba, Dense, Input, Layer, NetworkDescription
 from aoi_models.blocks import CubaBlock, LayerActivity, State, conv_block, dense_block, integrator_block
 
-WEIGHT_UNIT = 64  # the chip's weight for SLAYER's 1.0
-STATE_UNIT = 4096  # the chip's state for SLAYER's 1.0
+WEIGHT_UNIT = 64  # weight on the chip that equals SLAYER's 1.0
+STATE_UNIT = 4096  # state on the chip that equals SLAYER's 1.0
 
-Seen = TypeVar("Seen")
+Summary = TypeVar("Summary")
 
 
 class Response(NamedTuple):
-    """What a network did over T steps."""
+    """Output of a network over T steps."""
 
-    scores: torch.Tensor  # (N, classes, T): accumulated readout, spike counts or voltage in SLAYER's units
-    layers: list[LayerActivity]  # the readout is the last
+    scores: torch.Tensor
+    """Accumulated readout, float32 (N, classes, T): spike counts, or voltages in SLAYER's units."""
+    layers: list[LayerActivity]  # the last is the readout
 
 
 class AnytimeNetwork(nn.Module):
-    """Blocks in a row. Input (N, C, H, W, T) spikes, float32, or (N, C, T) where the input shape is (C,)."""
+    """A sequence of blocks. Input: spikes float32 (N, C, H, W, T), or (N, C, T) if the input shape is (C,)."""
 
     def __init__(self, blocks: list[CubaBlock], input_shape: tuple[int, ...], readout: str) -> None:
         super().__init__()
@@ -40,12 +41,12 @@ class AnytimeNetwork(nn.Module):
 
     @classmethod
     def from_spec(cls, spec: NetworkSpec, input_shape: tuple[int, int, int], classes: int) -> AnytimeNetwork:
-        """A network to train, with SLAYER's random initial weights."""
+        """An untrained network, with SLAYER's random initial weights. Raises ConfigError if a layer does not fit."""
         shape: tuple[int, ...] = input_shape
         blocks: list[CubaBlock] = []
         for index, layer in enumerate(spec.layers):
             if isinstance(layer, ConvSpec):
-                blocks.append(_conv(layer, shape, spec, index))
+                blocks.append(_checked_conv_block(layer, shape, spec, index))
                 shape = blocks[-1].describe("").shape
             else:
                 blocks.append(dense_block(layer, prod(shape), spec.neuron))
@@ -59,12 +60,15 @@ class AnytimeNetwork(nn.Module):
 
     @classmethod
     def from_description(cls, description: NetworkDescription) -> AnytimeNetwork:
-        """SLAYER's form of a network file, for comparison; refuses what SLAYER executes otherwise than the chip."""
+        """The same network in SLAYER, for comparison.
+
+        Raises NetXError if SLAYER executes one of its layers differently from the chip.
+        """
         blocks: list[CubaBlock] = []
         for layer in description.layers:
-            reason = _not_in_slayer(layer)
-            if reason:
-                raise NetXError(f"layer {layer.name}: {reason}: SLAYER cannot execute it as the chip does")
+            difference = _slayer_difference(layer)
+            if difference:
+                raise NetXError(f"layer {layer.name}: {difference}: SLAYER cannot execute it as the chip does")
             assert isinstance(layer.neuron, Cuba)
             assert not isinstance(layer, Input)
             neuron = NeuronSpec(
@@ -97,36 +101,44 @@ class AnytimeNetwork(nn.Module):
         return cls(blocks, description.input_shape, "spikes" if description.fires else "voltage").eval()
 
     def forward(self, x: torch.Tensor, keep_current: bool = False, sums: bool = False) -> Response:
-        """``keep_current``, ``sums``: what else is wanted of each layer, see :class:`LayerActivity`."""
+        """Runs all steps. ``keep_current`` and ``sums`` add to each layer's activity, see :class:`LayerActivity`."""
         layers = self._layers(x, [()] * len(self.blocks), keep_current, sums)
         return Response(self._scores(self._output(layers)), layers)
 
-    def in_chunks(
-        self, x: torch.Tensor, steps: int, look: Callable[[LayerActivity, float], Seen], sums: bool = False
-    ) -> tuple[torch.Tensor, list[tuple[Seen, ...]]]:
-        """:meth:`forward` some ``steps`` at a time; of what a layer did, only what ``look`` sees in it is kept.
+    def forward_in_chunks(
+        self, x: torch.Tensor, steps: int, summarise: Callable[[LayerActivity, float], Summary], sums: bool = False
+    ) -> tuple[torch.Tensor, list[tuple[Summary, ...]]]:
+        """:meth:`forward` in chunks of ``steps`` timesteps, keeping only a summary of each layer's activity.
 
-        ``x`` of any type; ``look`` gets the layer's activity in a chunk and its threshold → scores as in
-        :class:`Response` and, for each layer, what was seen in each chunk. The backward pass computes each chunk once
-        more, from the layers' states at its start, and the gradients are those of the whole: memory grows with T by
-        the states, ``x`` and what is seen alone. CPU only, see :meth:`CubaBlock.forward`.
+        The backward pass computes each chunk again, from the layers' states at its start; the gradients are those of
+        :meth:`forward`. Memory grows with T only by ``x``, the states and the summaries. CPU only, see
+        :meth:`CubaBlock.forward`.
+
+        Args:
+            x: spikes as in :meth:`forward`, of any dtype.
+            steps: timesteps per chunk; the last may be shorter.
+            summarise: called with the activity of a layer in a chunk, and the layer's threshold.
+            sums: as in :meth:`forward`.
+
+        Returns:
+            The scores, as in :class:`Response`, and for each layer the summaries of its chunks.
         """
         states: list[State] = [()] * len(self.blocks)
-        outputs, seen = [], []
+        outputs, summaries = [], []
         for chunk in x.split(steps, dim=-1):
-            output, looks, states = checkpoint(
-                self._chunk, chunk, states, look, sums, use_reentrant=False, preserve_rng_state=False
+            output, of_chunk, states = checkpoint(
+                self._forward_chunk, chunk, states, summarise, sums, use_reentrant=False, preserve_rng_state=False
             )
             outputs.append(output)
-            seen.append(looks)
-        return self._scores(torch.cat(outputs, -1)), list(zip(*seen, strict=True))
+            summaries.append(of_chunk)
+        return self._scores(torch.cat(outputs, -1)), list(zip(*summaries, strict=True))
 
-    def _chunk(
-        self, x: torch.Tensor, states: list[State], look: Callable[[LayerActivity, float], Seen], sums: bool
-    ) -> tuple[torch.Tensor, list[Seen], list[State]]:
+    def _forward_chunk(
+        self, x: torch.Tensor, states: list[State], summarise: Callable[[LayerActivity, float], Summary], sums: bool
+    ) -> tuple[torch.Tensor, list[Summary], list[State]]:
         layers = self._layers(x.float(), states, sums=sums)
-        looks = [look(layer, block.threshold) for layer, block in zip(layers, self.blocks, strict=True)]
-        return self._output(layers), looks, [layer.end for layer in layers]
+        summaries = [summarise(layer, block.threshold) for layer, block in zip(layers, self.blocks, strict=True)]
+        return self._output(layers), summaries, [layer.final_state for layer in layers]
 
     def _layers(
         self, x: torch.Tensor, states: list[State], keep_current: bool = False, sums: bool = False
@@ -144,8 +156,11 @@ class AnytimeNetwork(nn.Module):
         return output.cumsum(-1) if self.readout == "spikes" else output
 
     def stock(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """SLAYER's own blocks in a row, as it trains them: ``x`` as :meth:`forward` → what each layer sends, and the
-        voltage of a readout that does not fire, (N, ..., T). Each output is a step later than the layer's input."""
+        """Runs SLAYER's own blocks, unchanged, on ``x`` as in :meth:`forward`.
+
+        Returns the output of each layer, float32 (N, ..., T): its spikes, or the voltages of a readout that does not
+        fire. Each layer's spikes come one step after its input.
+        """
         outputs = []
         for block in self.blocks:
             assert isinstance(block, CubaBlock)
@@ -155,11 +170,10 @@ class AnytimeNetwork(nn.Module):
 
     @torch.no_grad()
     def stock_traces(self, spikes: np.ndarray) -> list[dict[str, np.ndarray]]:
-        """Runs SLAYER's own blocks, unchanged, and aligns their time.
+        """Runs SLAYER's own blocks, unchanged, on spikes (N, C, H, W, T), and removes the delay of each block.
 
-        ``spikes`` (N, C, H, W, T) → for each block ``s`` bool and, where it has no axonal delay, ``u`` and ``v``
-        (after the reset) int64, in Loihi's units, (N, ..., T). Each block is a step late at its output, so the input
-        is padded by one step a block.
+        Returns for each block ``s``, bool (N, ..., T), and unless it has axonal delays ``u`` and ``v`` (after the
+        reset), int64 (N, ..., T) in Loihi's units. The input is padded by one step per block, the blocks' delay.
         """
         self.eval()
         steps = spikes.shape[-1]
@@ -179,7 +193,7 @@ class AnytimeNetwork(nn.Module):
         return traces
 
     def describe(self) -> NetworkDescription:
-        """Integer description of the quantised network, as exported."""
+        """The integers of the quantised network, as they are exported."""
         layers = []
         for index, block in enumerate(self.blocks):
             assert isinstance(block, CubaBlock)
@@ -187,29 +201,31 @@ class AnytimeNetwork(nn.Module):
         return NetworkDescription(self.input_shape, tuple(layers))
 
 
-def _conv(layer: ConvSpec, shape: tuple[int, ...], spec: NetworkSpec, index: int) -> CubaBlock:
+def _checked_conv_block(layer: ConvSpec, shape: tuple[int, ...], spec: NetworkSpec, index: int) -> CubaBlock:
     where = f"network.layers[{index}]"
     if len(shape) != 3:
         raise ConfigError(f"{where}: a convolution cannot follow a dense layer; put the convolutions first")
     channels, height, width = shape
     if channels % layer.groups or layer.channels % layer.groups:
         raise ConfigError(
-            f"{where}.groups = {layer.groups}: has to divide {channels} input and {layer.channels} channels"
+            f"{where}.groups = {layer.groups}: has to divide both the {channels} input and the {layer.channels} "
+            "output channels"
         )
     block = conv_block(layer, (channels, height, width), spec.neuron)
     if min(block.describe("").shape) < 1:
         raise ConfigError(
-            f"{where}.kernel = {layer.kernel}: larger than its {height}x{width} input; "
-            "use a smaller kernel, less stride before it, or more padding"
+            f"{where}.kernel = {layer.kernel}: larger than the {height}x{width} input of this layer; "
+            "use a smaller kernel, smaller strides before it, or more padding"
         )
     return block
 
 
-def _not_in_slayer(layer: Layer) -> str | None:
+def _slayer_difference(layer: Layer) -> str | None:
+    """What SLAYER executes differently from the chip in this layer, if anything."""
     if not isinstance(layer.neuron, Cuba) or isinstance(layer, Input):
-        return f"{layer.kind} block of {type(layer.neuron).__name__} neurons"
+        return f"a {layer.kind} block of {type(layer.neuron).__name__} neurons"
     if any(np.ndim(value) for value in vars(layer.neuron).values()):
-        return "parameters that differ from channel to channel"
+        return "neuron parameters that differ between channels"
     if layer.bias is not None:
         return "a bias, which Lava adds one step earlier"
     if layer.neuron.fires and not 0 < layer.neuron.threshold < 64 * WEIGHT_UNIT:
@@ -218,5 +234,5 @@ def _not_in_slayer(layer: Layer) -> str | None:
         if layer.weight_rec is not None:
             return "recurrent weights"
         if layer.delay is not None and (layer.delay.shape[1] != 1 or not layer.neuron.fires):
-            return "delays other than one an output neuron"
+            return "delays that are not one per output neuron"
     return None

@@ -1,4 +1,4 @@
-"""Steps in chunks: the same values to the bit, gradients within float32 rounding, memory that hardly grows with T."""
+"""Running in chunks of steps: the same values to the bit, gradients within float32 rounding, little memory per step."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ KINDS: dict[str, tuple[HiddenSpec, ...]] = {
 }
 
 
-def network(kind: str, readout: str, longest: float = 5) -> AnytimeNetwork:
+def network(kind: str, readout: str, max_delay: float = 5) -> AnytimeNetwork:
     torch.manual_seed(0)
     spec = NetworkSpec(layers=KINDS[kind], readout=readout, readout_weight_scale=3)  # type: ignore[arg-type]
     net = AnytimeNetwork.from_spec(spec, SHAPE, 4)
     for block in net.blocks:
         if block.block.delay is not None:
-            block.block.delay.delay.data.uniform_(0, longest)
+            block.block.delay.delay.data.uniform_(0, max_delay)
     return net
 
 
@@ -42,7 +42,7 @@ def spikes(steps: int = STEPS, samples: int = 3) -> torch.Tensor:
     return (torch.rand(samples, *SHAPE, steps, generator=torch.Generator().manual_seed(1)) < 0.3).to(torch.uint8)
 
 
-def all_of_it(layer: LayerActivity, _: float) -> tuple[torch.Tensor, torch.Tensor]:
+def voltage_and_sent(layer: LayerActivity, _: float) -> tuple[torch.Tensor, torch.Tensor]:
     return layer.voltage, layer.sent
 
 
@@ -56,8 +56,8 @@ def outcome(net: AnytimeNetwork, chunk: int | None) -> Outcome:
         scores, layers = net(x.float())
         seen = [each for layer in layers for each in (layer.voltage, layer.sent)]
     else:
-        scores, looks = net.in_chunks(x, chunk, all_of_it)
-        seen = [torch.cat(each, -1) for layer in looks for each in zip(*layer, strict=True)]
+        scores, summaries = net.forward_in_chunks(x, chunk, voltage_and_sent)
+        seen = [torch.cat(each, -1) for layer in summaries for each in zip(*layer, strict=True)]
     generator = torch.Generator().manual_seed(2)
     total = sum((y * torch.randn(y.shape, generator=generator)).mean() for y in (scores, *seen))
     parameters = [p for p in net.parameters() if p.requires_grad]
@@ -70,7 +70,7 @@ def outcome(net: AnytimeNetwork, chunk: int | None) -> Outcome:
 def test_chunks_change_nothing(kind: str, readout: str) -> None:
     net = network(kind, readout)
     scores, seen, gradients = outcome(net, None)
-    assert all(each.any() for each in seen[:-1])  # the last are spikes of the readout
+    assert all(each.any() for each in seen[:-1])  # the last are the spikes of the readout
     assert len(gradients) == len(net.blocks) + (kind in ("delay", "recurrent"))
     for chunk in (1, 3, STEPS - 1, STEPS, STEPS + 5):
         in_chunks = outcome(net, chunk)
@@ -82,9 +82,9 @@ def test_chunks_change_nothing(kind: str, readout: str) -> None:
             assert torch.allclose(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()))
 
 
-@pytest.mark.parametrize("longest", [0.5, 60.0])
-def test_delays_longer_and_shorter_than_a_chunk(longest: float) -> None:
-    net = network("delay", "spikes", longest)
+@pytest.mark.parametrize("max_delay", [0.5, 60.0])
+def test_delays_longer_and_shorter_than_a_chunk(max_delay: float) -> None:
+    net = network("delay", "spikes", max_delay)
     scores, _, gradients = outcome(net, None)
     in_chunks = outcome(net, 4)
     assert torch.equal(in_chunks[0], scores)
@@ -102,8 +102,8 @@ def test_delays_longer_and_shorter_than_a_chunk(longest: float) -> None:
     threshold=st.sampled_from([0.1, 1.0, 20.0, float("inf")]),
     gain=st.sampled_from([0.1, 1.0, 300.0]),
 )
-def test_dynamics_go_on_to_the_bit(seed, neurons, steps, cut, decays, threshold, gain):  # type: ignore[no-untyped-def]
-    """Values and gradients; also where a state has more digits than a float32."""
+def test_dynamics_continue_from_a_state_bit_exactly(seed, neurons, steps, cut, decays, threshold, gain):  # type: ignore[no-untyped-def]
+    """Values and gradients, also of states with more digits than a float32 holds."""
     generator = torch.Generator().manual_seed(seed)
     z = torch.round(torch.randn(steps, neurons, generator=generator) * gain * 32) / 32
     weights = torch.randn(3, steps, neurons, generator=generator)
@@ -118,17 +118,17 @@ def test_dynamics_go_on_to_the_bit(seed, neurons, steps, cut, decays, threshold,
 
     at = 1 + int(cut * (steps - 2))
     whole = z.clone().requires_grad_()
-    parted = z.clone().requires_grad_()
-    outcomes = [run(whole), run(*(part.contiguous() for part in parted.split([at, steps - at])))]
+    split = z.clone().requires_grad_()
+    outcomes = [run(whole), run(*(part.contiguous() for part in split.split([at, steps - at])))]
     assert torch.equal(outcomes[0][0], outcomes[1][0])
     assert torch.equal(outcomes[0][1], outcomes[1][1])
     for _, _, total in outcomes:
         total.backward()
-    assert torch.equal(whole.grad, parted.grad)
+    assert torch.equal(whole.grad, split.grad)
 
 
-class Live(TorchDispatchMode):
-    """Counts the bytes of the tensors that are made and not yet freed."""
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of tensors that are allocated and not yet freed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,9 +136,9 @@ class Live(TorchDispatchMode):
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
         old = {each.untyped_storage()._cdata for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)}
-        for each in tree_leaves(made):
+        for each in tree_leaves(result):
             if isinstance(each, torch.Tensor):
                 storage = each.untyped_storage()
                 if storage._cdata not in self._known | old:
@@ -146,7 +146,7 @@ class Live(TorchDispatchMode):
                     self.now += storage.nbytes()
                     self.peak = max(self.peak, self.now)
                     weakref.finalize(storage, self._freed, storage._cdata, storage.nbytes())
-        return made
+        return result
 
     def _freed(self, key: int, size: int) -> None:
         self._known.discard(key)
@@ -154,14 +154,14 @@ class Live(TorchDispatchMode):
 
 
 def peak_of(work: Callable[[], torch.Tensor]) -> int:
-    with Live() as live:
+    with LiveBytes() as live:
         work().backward()
     return live.peak
 
 
 @pytest.mark.parametrize(("kind", "steps"), [("dense", 240), ("conv", 240), ("delay", 240), ("recurrent", 96)])
-def test_memory_grows_by_states_alone(kind: str, steps: int) -> None:
-    net = network(kind, "voltage", longest=2)
+def test_memory_grows_only_by_states_and_sums(kind: str, steps: int) -> None:
+    net = network(kind, "voltage", max_delay=2)
     samples, chunk = 4, 12
 
     def total(layer: LayerActivity, _: float) -> torch.Tensor:
@@ -169,24 +169,24 @@ def test_memory_grows_by_states_alone(kind: str, steps: int) -> None:
 
     def peak(steps: int) -> int:
         x = spikes(steps, samples)
-        return peak_of(lambda: net.in_chunks(x, chunk, total)[0].mean())
+        return peak_of(lambda: net.forward_in_chunks(x, chunk, total)[0].mean())
 
     short, long = peak(steps // 4), peak(steps)
     neurons = sum(layer.spikes[0, ..., 0].numel() for layer in net(spikes(1).float()).layers)
-    # At each boundary 16 bytes a neuron (12 in a recurrent layer), with a delay 12 more: the last three steps' spikes.
+    # Per boundary: 16 bytes per neuron (12 in a recurrent layer), with delays 12 more for the spikes of three steps.
     states = (steps - steps // 4) // chunk * samples * neurons * (28 if kind == "delay" else 16)
-    # Each step's sum in each layer and its scores: of the chunks, joined, and their gradients.
+    # The sums of each layer and step and the scores, three times: by chunk, concatenated, and as gradients.
     sums = (steps - steps // 4) * samples * 4 * 3 * (len(net.blocks) + 4)
     assert long - short < states + sums
     whole = spikes(steps, samples).float()
     assert long < 0.3 * peak_of(lambda: net(whole).scores.mean())
 
 
-def test_without_gradients_nothing_is_kept() -> None:
+def test_without_gradients_no_graph_is_kept() -> None:
     net = network("conv", "voltage")
     with torch.no_grad():
-        scores, looks = net.in_chunks(spikes(), 4, all_of_it)
+        scores, summaries = net.forward_in_chunks(spikes(), 4, voltage_and_sent)
     assert scores.grad_fn is None
-    assert not any(each.requires_grad for layer in looks for chunk in layer for each in chunk)
+    assert not any(each.requires_grad for layer in summaries for chunk in layer for each in chunk)
     assert torch.equal(scores, net(spikes().float()).scores)
     assert net(spikes().float()).layers[0].current is None

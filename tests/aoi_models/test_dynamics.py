@@ -14,8 +14,8 @@ enable_slayer()
 from lava.lib.dl import slayer  # noqa: E402
 
 
-def both(z: torch.Tensor, current_decay: float, voltage_decay: float, threshold: float):  # type: ignore[no-untyped-def]
-    """z (neurons, T): SLAYER's and our (current, voltage, spikes) and the gradients of a weighted sum of all three."""
+def slayer_and_ours(z: torch.Tensor, current_decay: float, voltage_decay: float, threshold: float):  # type: ignore[no-untyped-def]
+    """(current, voltage, spikes) of SLAYER and of ours for z (neurons, T), and both gradients of a weighted sum."""
     neuron = slayer.neuron.cuba.Neuron(
         threshold=threshold, current_decay=current_decay, voltage_decay=voltage_decay, tau_grad=0.003, scale_grad=10
     )
@@ -53,7 +53,7 @@ def both(z: torch.Tensor, current_decay: float, voltage_decay: float, threshold:
 def test_values_and_gradients_equal_slayers(seed, neurons, steps, current_decay, voltage_decay, threshold, gain):  # type: ignore[no-untyped-def]
     generator = torch.Generator().manual_seed(seed)
     z = torch.round(torch.randn(neurons, steps, generator=generator) * gain * 32) / 32
-    theirs, ours, their_grad, our_grad = both(z, current_decay, voltage_decay, threshold)
+    theirs, ours, their_grad, our_grad = slayer_and_ours(z, current_decay, voltage_decay, threshold)
     for a, b in zip(theirs, ours, strict=True):
         assert torch.equal(a, b)
     assert torch.allclose(their_grad, our_grad, rtol=1e-4, atol=1e-4 * float(their_grad.abs().max()))
@@ -66,7 +66,7 @@ def test_an_integrator_never_fires_and_keeps_its_sum() -> None:
     assert torch.equal(voltage[-1], torch.full((3,), 250.0))
 
 
-def test_no_gradient_flows_where_none_is_asked() -> None:
+def test_gradient_of_the_current_alone() -> None:
     z = torch.rand(5, 4, requires_grad=True)
     current, *_ = CubaDynamics.apply(z, None, 4096, 0, 1.0, 0.3, 1.0, True)
     current.sum().backward()
@@ -74,7 +74,9 @@ def test_no_gradient_flows_where_none_is_asked() -> None:
     assert torch.equal(z.grad, torch.ones_like(z))
 
 
-@pytest.mark.parametrize("each", [1, 7, 1024, 1500])  # neurons of a sample: several samples a block, or several blocks
+@pytest.mark.parametrize(
+    "each", [1, 7, 1024, 1500]
+)  # neurons per sample: several samples per block, or several blocks per sample
 @pytest.mark.parametrize("threshold", [1.0, float("inf")])
 def test_sums_over_the_neurons_of_each_sample(each: int, threshold: float) -> None:
     samples, generator = 3, torch.Generator().manual_seed(each)
@@ -86,14 +88,14 @@ def test_sums_over_the_neurons_of_each_sample(each: int, threshold: float) -> No
         return z, *CubaDynamics.apply(z, None, 1024, 400, threshold, 0.3, 1.0, False, sum_samples)
 
     z, _, voltage, spikes, _, fired, kept = run(samples)
-    plain_z, _, _, plain_spikes, _, nothing, none = run(0)
-    assert nothing is none is None
+    plain_z, _, _, plain_spikes, _, plain_fired, plain_kept = run(0)
+    assert plain_fired is plain_kept is None
     assert torch.equal(spikes, plain_spikes)
     assert torch.equal(fired, spikes.view(12, samples, each).sum(-1))
     left = voltage.detach().double().clamp(min=0) * (voltage <= threshold)
     assert torch.equal(kept, left.view(12, samples, each).sum(-1).float())
     assert not kept.requires_grad
-    # What flows to a sum flows to each of its spikes, alone and beside what these get themselves.
+    # Each spike gets the gradient of the sum, alone and in addition to a gradient of its own.
     (fired * weights).sum().backward()
     (plain_spikes.view(12, samples, each).sum(-1) * weights).sum().backward(retain_graph=True)
     assert torch.equal(z.grad, plain_z.grad)
@@ -106,7 +108,7 @@ def test_sums_over_the_neurons_of_each_sample(each: int, threshold: float) -> No
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_number_of_threads_changes_nothing(threads: int) -> None:
+def test_result_does_not_depend_on_the_number_of_threads(threads: int) -> None:
     import numba
 
     before = numba.get_num_threads()

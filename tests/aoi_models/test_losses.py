@@ -1,4 +1,4 @@
-"""TET against its formula, written out."""
+"""Losses against their formulas, computed step by step."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_mse_term() -> None:
     assert float(tet_loss(scores, labels, mse_weight=0.25, mse_target=3.0)) == pytest.approx(expected)
 
 
-def test_early_steps_may_count_more() -> None:
+def test_early_steps_can_weigh_more() -> None:
     scores, labels = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 3, 1])
     weight = [math.exp(-t / 2.0) for t in range(5)]
     each = [naive_cross_entropy(scores[..., t : t + 1], labels) for t in range(5)]
@@ -59,7 +59,7 @@ def test_gradient_reaches_every_step() -> None:
     assert (scores.grad.abs().sum((0, 1)) > 0).all()
 
 
-def test_mean_output_loss_looks_at_the_end_alone() -> None:
+def test_mean_output_loss_uses_only_the_last_step() -> None:
     scores = torch.tensor([[[5.0, 2.0], [0.0, 4.0]]], requires_grad=True)
     loss = readout_loss(scores, torch.tensor([1]), LossConfig(name="mean", gain=3.0))
     assert float(loss.detach()) == pytest.approx(math.log(1 + math.exp(3 * (2 - 4) / 2)))
@@ -75,12 +75,12 @@ def test_trt_penalty_by_hand() -> None:
     for t in range(3):
         by_hand += sum(w**2 * 0.1 / (1 + (math.exp(0.7 * t) - 1) * (abs(w) + 1e-5)) for w in (0.5, 2.0)) / 3
     assert float(trt_penalty([weight], 3, strength=0.1, decay=0.7)) == pytest.approx(by_hand)
-    # Without decay it is weight decay, at every step.
+    # Without decay over time it equals weight decay.
     assert float(trt_penalty([weight, weight], 5, strength=0.1, decay=0.0)) == pytest.approx(2 * 0.1 * 4.25)
-    assert math.isfinite(float(trt_penalty([weight], 2000, strength=0.1, decay=0.7)))  # exp(1400) is no float
+    assert math.isfinite(float(trt_penalty([weight], 2000, strength=0.1, decay=0.7)))  # exp(1400) overflows
 
 
-def test_trt_adds_it_to_tet() -> None:
+def test_trt_is_tet_plus_penalty() -> None:
     scores, labels, weight = torch.randn(2, 3, 4), torch.tensor([0, 2]), torch.ones(2, 2)
     tet = readout_loss(scores, labels, LossConfig(mse_weight=0.1), [weight])
     trt = readout_loss(scores, labels, LossConfig(name="trt", mse_weight=0.1, trt_strength=0.01), [weight])

@@ -1,4 +1,4 @@
-"""AnytimeNetwork: its fast path against SLAYER's own blocks, and its integer description."""
+"""AnytimeNetwork: its forward pass against SLAYER's own blocks, and its integer description."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def specs(draw: st.DrawFn) -> NetworkSpec:
 
 @settings(max_examples=40, deadline=None)
 @given(spec=specs(), seed=st.integers(0, 2**31), steps=st.integers(1, 20))
-def test_fast_path_equals_slayers_blocks(spec: NetworkSpec, seed: int, steps: int) -> None:
+def test_forward_equals_slayer(spec: NetworkSpec, seed: int, steps: int) -> None:
     torch.manual_seed(seed)
     network = AnytimeNetwork.from_spec(spec, SHAPE, 4)
     spikes = (np.random.default_rng(seed).random((3, *SHAPE, steps)) < 0.3).astype(np.uint8)
@@ -64,7 +64,7 @@ def test_fast_path_equals_slayers_blocks(spec: NetworkSpec, seed: int, steps: in
 
 @pytest.mark.parametrize("readout", ["spikes", "voltage"])
 @pytest.mark.parametrize("training", [True, False])
-def test_gradients_of_a_network_are_slayers(readout: str, training: bool) -> None:
+def test_gradients_equal_slayer(readout: str, training: bool) -> None:
     torch.manual_seed(0)
     layers = (
         ConvSpec(channels=6, kernel=3, stride=2, padding=1, weight_scale=3),
@@ -110,7 +110,7 @@ def test_weights_are_even_eight_bit_integers() -> None:
     assert not (weight % 2).any()
 
 
-def test_what_does_not_fit_names_layer_and_value() -> None:
+def test_error_names_layer_and_value() -> None:
     with pytest.raises(ConfigError, match=r"layers\[0\]\.kernel = 11.*9x8"):
         AnytimeNetwork.from_spec(NetworkSpec(layers=(ConvSpec(channels=2, kernel=11),)), SHAPE, 3)
     with pytest.raises(ConfigError, match=r"layers\[1\]: a convolution cannot follow a dense"):
@@ -133,6 +133,6 @@ def test_what_does_not_fit_names_layer_and_value() -> None:
         (Dense("0", np.full((2, 3), 2, np.int32), Cuba(64, 2048, 0), delay=np.ones((2, 3), np.int32)), "delays"),
     ],
 )
-def test_slayer_refuses_what_it_executes_otherwise(layer: Dense, reason: str) -> None:
+def test_layers_that_slayer_executes_differently_are_refused(layer: Dense, reason: str) -> None:
     with pytest.raises(NetXError, match=rf"layer 0: .*{reason}"):
         AnytimeNetwork.from_description(NetworkDescription((3,), (layer,)))

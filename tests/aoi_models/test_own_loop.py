@@ -1,4 +1,4 @@
-"""Observing stock SLAYER blocks in anybody's module."""
+"""Observing stock SLAYER blocks in a user's own module and training loop."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ NEURON = {"threshold": 1.0, "current_decay": 0.4, "voltage_decay": 0.1, "tau_gra
 STEPS = 12
 
 
-class Own(nn.Module):
-    """A user's module: blocks in a row, time as SLAYER hands it on."""
+class UserNetwork(nn.Module):
+    """A user's module: a sequence of blocks, each with SLAYER's step of delay."""
 
     def __init__(self, *blocks: nn.Module) -> None:
         super().__init__()
@@ -46,22 +46,22 @@ class Own(nn.Module):
         return x
 
 
-def dense(readout: nn.Module | None = None, **options: object) -> Own:
+def dense(readout: nn.Module | None = None, **options: object) -> UserNetwork:
     torch.manual_seed(0)
     first = cuba.Dense(NEURON, 20, 16, weight_scale=3, **options)
     second = cuba.Dense(NEURON, 16, 12, weight_scale=3, **options)
-    return Own(first, second, readout or cuba.Dense(NEURON, 12, 4, weight_scale=3))
+    return UserNetwork(first, second, readout or cuba.Dense(NEURON, 12, 4, weight_scale=3))
 
 
 def spikes(*shape: int) -> torch.Tensor:
     return (torch.rand(*shape, STEPS, generator=torch.Generator().manual_seed(1)) < 0.4).float()
 
 
-def later(x: torch.Tensor, steps: int = 1) -> torch.Tensor:
+def delayed(x: torch.Tensor, steps: int = 1) -> torch.Tensor:
     return functional.pad(x, (steps, 0))[..., : x.shape[-1]]
 
 
-def test_spikes_are_those_that_the_blocks_hand_on_a_step_later() -> None:
+def test_spikes_are_the_output_of_the_block_one_step_later() -> None:
     net, x = dense(), spikes(3, 20)
     with observe(net) as layers:
         output = net(x)
@@ -69,14 +69,14 @@ def test_spikes_are_those_that_the_blocks_hand_on_a_step_later() -> None:
     sent = x
     for block, layer in zip(net.blocks, layers, strict=True):
         sent = block(sent)
-        assert torch.equal(later(layer.activity.spikes), sent)
+        assert torch.equal(delayed(layer.activity.spikes), sent)
         assert layer.threshold == 1.0
         assert layer.activity.spikes.any()
-    assert torch.equal(later(layers[-1].activity.spikes), output)
+    assert torch.equal(delayed(layers[-1].activity.spikes), output)
     assert list(layers.hidden) == list(layers)[:2]
 
 
-def test_voltage_is_that_of_the_neuron() -> None:
+def test_voltage_is_the_neurons() -> None:
     net, x = dense(), spikes(3, 20)
     with observe(net) as layers:
         net(x)
@@ -87,7 +87,7 @@ def test_voltage_is_that_of_the_neuron() -> None:
     assert torch.equal(layers[0].activity.spikes > 0, voltage > 1.0)
 
 
-def test_a_pass_through_observed_layers_changes_nothing() -> None:
+def test_observing_changes_nothing() -> None:
     plain, watched, x = dense(), dense(), spikes(3, 20)
     plain(x).sum().backward()
     with observe(watched):
@@ -98,26 +98,26 @@ def test_a_pass_through_observed_layers_changes_nothing() -> None:
             assert torch.equal(ours.grad, theirs.grad)
 
 
-def traces_of(module: nn.Module) -> Iterator[tuple[str, list[str], int, int]]:
+def hooks_and_attributes(module: nn.Module) -> Iterator[tuple[str, list[str], int, int]]:
     for name, part in module.named_modules():
         yield name, sorted(vars(part)), len(part._forward_hooks), len(part._forward_pre_hooks)
 
 
-def test_module_is_as_before_also_after_an_error() -> None:
+def test_module_is_restored_also_after_an_error() -> None:
     net, x = dense(), spikes(3, 20)
     net(x)
-    before = list(traces_of(net))
+    before = list(hooks_and_attributes(net))
     with observe(net):
         net(x)
-        assert list(traces_of(net)) != before
-    assert list(traces_of(net)) == before
+        assert list(hooks_and_attributes(net)) != before
+    assert list(hooks_and_attributes(net)) == before
     with pytest.raises(ZeroDivisionError), observe(net):
         raise ZeroDivisionError
-    assert list(traces_of(net)) == before
+    assert list(hooks_and_attributes(net)) == before
     assert not [name for name in vars(net.blocks[0].neuron) if name in ("dynamics", "spike")]
 
 
-def test_observers_may_be_nested_and_used_again() -> None:
+def test_observers_can_be_nested_and_repeated() -> None:
     net, x = dense(), spikes(3, 20)
     with observe(net) as outer:
         with observe(net.blocks[1]) as inner:
@@ -142,16 +142,18 @@ def test_dropout_and_axonal_delays() -> None:
     with observe(net) as layers:
         net(x)
     dropped = layers[0].activity
-    assert set(dropped.spikes.unique().tolist()) == {0.0, 2.0}  # torch scales what it does not drop
+    assert set(dropped.spikes.unique().tolist()) == {0.0, 2.0}  # dropout scales the spikes that it keeps
     assert ((dropped.voltage > 1.0) & (dropped.spikes == 0)).any()
     net.eval()
     with observe(net) as layers:
         net(x)
-    assert torch.equal(later(layers[0].activity.spikes, 4), net.blocks[0](x))  # the block's step, and the axon's three
+    assert torch.equal(
+        delayed(layers[0].activity.spikes, 4), net.blocks[0](x)
+    )  # one step of the block, three of the axonal delay
     assert torch.equal(layers[0].activity.spikes > 0, layers[0].activity.voltage > 1.0)
 
 
-def test_a_layer_read_by_its_voltage_is_the_readout() -> None:
+def test_layer_that_never_fires_is_the_readout() -> None:
     integrator = cuba.Affine({**NEURON, "current_decay": 1.0, "voltage_decay": 0.0}, 12, 4, weight_scale=3)
     net, x = dense(integrator), spikes(3, 20)
     with observe(net) as layers:
@@ -160,19 +162,19 @@ def test_a_layer_read_by_its_voltage_is_the_readout() -> None:
     assert torch.equal(layers[-1].activity.voltage, output)
     assert not layers[-1].activity.spikes.any()
     assert len(layers.hidden) == 2
-    assert layers.aligned[1].activity.spikes.shape == (3, 12, STEPS - 2)  # an Affine block hands on at once
+    assert layers.aligned[1].activity.spikes.shape == (3, 12, STEPS - 2)  # an Affine block has no delay
 
 
-def test_a_readout_without_neurons_leaves_all_layers_hidden() -> None:
+def test_with_a_readout_without_neurons_all_layers_are_hidden() -> None:
     net, x = dense(cuba.Affine(NEURON, 12, 4, weight_scale=3, dynamics=False)), spikes(3, 20)
     with observe(net) as layers:
         net(x)
     assert len(layers.hidden) == len(layers) == 2
 
 
-def test_maps_pools_and_bare_neurons() -> None:
+def test_feature_maps_pooling_and_bare_neurons() -> None:
     torch.manual_seed(0)
-    net = Own(
+    net = UserNetwork(
         cuba.Conv(NEURON, 2, 4, 3, padding=1, weight_scale=3),
         cuba.Pool(NEURON, 2, weight_scale=3),
         cuba.Flatten(),
@@ -185,8 +187,8 @@ def test_maps_pools_and_bare_neurons() -> None:
     assert [layer.activity.spikes.shape[-1] for layer in layers.aligned] == [STEPS - 2] * 2
 
 
-def test_order_is_that_in_which_they_ran() -> None:
-    class Backwards(Own):
+def test_layers_are_in_execution_order() -> None:
+    class Backwards(UserNetwork):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.blocks[0](self.blocks[1](x))
 
@@ -201,23 +203,23 @@ def test_errors_name_the_layer() -> None:
         pass
     net = dense()
     with observe(net) as layers:
-        for look in (len, list, lambda seen: seen.hidden, lambda seen: seen.aligned, lambda seen: seen[0]):
+        for access in (len, list, lambda each: each.hidden, lambda each: each.aligned, lambda each: each[0]):
             with pytest.raises(RuntimeError, match="no SLAYER layer has run"):
-                look(layers)
+                access(layers)
     with (
         pytest.raises(ValueError, match=r"layer blocks\.3 is a Recurrent block"),
-        observe(Own(*net.blocks, cuba.Recurrent({**NEURON}, 4, 4))),  # SLAYER changes the dictionary,
+        observe(UserNetwork(*net.blocks, cuba.Recurrent({**NEURON}, 4, 4))),  # a copy, as SLAYER changes the dictionary
     ):
         pass
     alif = {"threshold": 1, "threshold_step": 0.5, "current_decay": 1, "voltage_decay": 1, "threshold_decay": 1}
     with (
         pytest.raises(ValueError, match=r"layer blocks\.0 has neurons of .*alif"),
-        observe(Own(slayer.block.alif.Dense({**alif, "refractory_decay": 1}, 4, 4))),
+        observe(UserNetwork(slayer.block.alif.Dense({**alif, "refractory_decay": 1}, 4, 4))),
     ):
         pass
     with (
         pytest.raises(ValueError, match=r"layer blocks\.0 sends graded spikes"),
-        observe(Own(cuba.Dense({**NEURON, "graded_spike": True}, 4, 4))),
+        observe(UserNetwork(cuba.Dense({**NEURON, "graded_spike": True}, 4, 4))),
     ):
         pass
     with observe(net.blocks):
@@ -249,12 +251,12 @@ def test_penalty_lowers_the_factor() -> None:
         assert after < 0.85 * before
 
 
-def test_equals_our_own_network_of_the_same_blocks() -> None:
+def test_equals_anytime_network_of_the_same_blocks() -> None:
     torch.manual_seed(0)
     conv = ConvSpec(channels=4, kernel=3, stride=2, padding=1, weight_scale=3)
     spec = NetworkSpec(layers=(conv, DenseSpec(neurons=20, weight_scale=2)), readout="spikes")
     ours, x = AnytimeNetwork.from_spec(spec, (2, 8, 8), 3), spikes(6, 2, 8, 8)
-    stock = Own(ours.blocks[0].block, cuba.Flatten(), ours.blocks[1].block, ours.blocks[2].block)
+    stock = UserNetwork(ours.blocks[0].block, cuba.Flatten(), ours.blocks[1].block, ours.blocks[2].block)
     output = stock(functional.pad(x, (0, 3)))
     layers = observed(stock, functional.pad(x, (0, 3))).aligned
     scores, hidden = run_observed(ours, x, None)
@@ -271,13 +273,13 @@ def test_equals_our_own_network_of_the_same_blocks() -> None:
     assert torch.allclose(*gradients, rtol=1e-3, atol=1e-3 * float(gradients[0].abs().max()))
 
 
-def test_aligned_needs_a_run_that_is_long_enough() -> None:
+def test_aligned_refuses_a_run_that_is_too_short() -> None:
     net = dense()
     with pytest.raises(ValueError, match="a run of 3 steps"):
         _ = observed(net, spikes(2, 20)[..., :3]).aligned
 
 
-def test_every_public_name_is_there() -> None:
+def test_public_names_import() -> None:
     for name in aoi_models.regularisers.__all__:
         assert getattr(aoi_models.regularisers, name).__module__.startswith("aoi_models.regularisers") or name == (
             "Regulariser"
@@ -285,8 +287,8 @@ def test_every_public_name_is_there() -> None:
     assert set(aoi_models.regularisers.__all__) == set(aoi_models.regularisers._HOMES)
 
 
-def test_file_that_stock_blocks_write_runs_as_they_do(tmp_path: Path) -> None:
-    """Weight norm, dropout, trained decays and axonal delays are exact as they are."""
+def test_export_of_stock_blocks_runs_bit_exactly(tmp_path: Path) -> None:
+    """With weight norm, dropout, trained decays and axonal delays."""
     net, x = dense(delay=True, weight_norm=True), spikes(3, 20)
     net(x)
     with torch.no_grad():
@@ -302,11 +304,12 @@ def test_file_that_stock_blocks_write_runs_as_they_do(tmp_path: Path) -> None:
             block.export_hdf5(file.create_group(f"layer/{index}"))
     with torch.no_grad(), observe(net) as layers:
         output = net(functional.pad(x, (0, 3)))[..., 3:]
-        # NetX has the axonal delay before the neuron, where it delays all that the neuron does.
+        # NetX applies the axonal delay before the neuron, which delays its voltage and spikes.
         sent = [block.delay(layer.activity.spikes) for block, layer in zip(net.blocks, layers.aligned, strict=False)]
     inputs = x.numpy().astype(np.uint8)
-    of_engine = Engine(read_network(tmp_path / "own.net").description).run(inputs, return_traces=True).traces
-    of_lava = lava_trace(tmp_path / "own.net", inputs)
+    network = read_network(tmp_path / "own.net")
+    of_engine = Engine(network.description).run(inputs, return_traces=True).traces
+    of_lava = lava_trace(network, inputs)
     for mine, engine, lava in zip([*sent, output], of_engine, of_lava, strict=True):
         assert engine.s.any()
         np.testing.assert_array_equal(mine > 0, engine.s > 0)
@@ -316,7 +319,7 @@ def test_file_that_stock_blocks_write_runs_as_they_do(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_tutorial_script(nmnist_folder: Path, tmp_path: Path) -> None:
-    """docs/tutorials/own_slayer_script.py, as a person runs it."""
+    """Runs docs/tutorials/own_slayer_script.py like a user."""
     script = Path(__file__).parents[2] / "docs" / "tutorials" / "own_slayer_script.py"
     marked = re.findall(r"# STR (\d)$", script.read_text(), re.MULTILINE)
     assert marked == [str(line + 1) for line in range(len(marked))]

@@ -1,4 +1,4 @@
-"""Regularisers on activities small enough to work out by hand."""
+"""Regularisers on activities small enough to compute by hand."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from aoi.experiment.regulariser import RegulariserConfig
 from aoi_models.blocks import LayerActivity
 from aoi_models.network import AnytimeNetwork
 from aoi_models.regularisers import Hidden, build, rate_penalty, rcs_penalty, spatial_temporal_factor, str_penalty
+from aoi_models.regularisers.layer_sums import layer_sums, rows
 from aoi_models.regularisers.str_factor import target_over_time
-from aoi_models.regularisers.strength import rows, strengths
 
 NAMES = ("str", "rcs", "rate")
 
@@ -30,29 +30,29 @@ def penalty(config: RegulariserConfig, layer: LayerActivity, correct: list[list[
     return float(regulariser([Hidden(layer, 1.0)], torch.tensor(correct), epoch))
 
 
-def test_factor_weighs_what_is_sent_against_what_is_kept() -> None:
-    # Step 1: one neuron fires (1.5), one keeps 0.5. Step 2: none fires, 0.25 is kept, -3 counts nothing. Step 3: both.
+def test_factor_is_sent_over_sent_and_kept() -> None:
+    # Step 1: one neuron fires (1.5), one keeps 0.5. Step 2: none fires, 0.25 is kept, -3 does not count. Step 3: both.
     layer = activity([[[1.5, 0.25, 2.0], [0.5, -3.0, 1.1]]])
     assert torch.allclose(spatial_temporal_factor(Hidden(layer, 1.0)), torch.tensor([[1 / 1.52, 0.0, 2 / 2.02]]))
 
 
-def test_a_silent_layer_has_factor_zero() -> None:
+def test_silent_layer_has_factor_zero() -> None:
     assert spatial_temporal_factor(Hidden(activity([[[0.0, -1.0]]]), 1.0)).tolist() == [[0.0, 0.0]]
 
 
-def test_sums_over_a_feature_map_whatever_its_order_in_memory() -> None:
+def test_sums_do_not_depend_on_memory_order() -> None:
     generator = torch.Generator().manual_seed(0)
     time_first = torch.randn(5, 2, 3, 4, 6, generator=generator)  # (T, N, H, W, C), as the blocks keep it
     voltage = time_first.permute(1, 4, 2, 3, 0)
     spikes = (voltage > 1).float()
-    sent, kept, neurons = strengths(LayerActivity(voltage, voltage, spikes, spikes), 1.0)
+    sent, kept, neurons = layer_sums(LayerActivity(voltage, voltage, spikes, spikes), 1.0)
     assert neurons == 72
     assert torch.allclose(sent, spikes.sum((1, 2, 3)))
     assert torch.allclose(kept, (voltage.clamp(min=0) * (voltage <= 1)).sum((1, 2, 3)), atol=1e-5)
-    assert rows(voltage).data_ptr() == voltage.data_ptr()  # nothing was copied
+    assert rows(voltage).data_ptr() == voltage.data_ptr()  # not copied
 
 
-def test_only_correct_predictions_count_unless_wrong_ones_are_asked_for() -> None:
+def test_wrong_predictions_count_only_on_request() -> None:
     layer = activity([[[1.5, 1.5]], [[0.5, 0.5]]])  # factors 1 / 1.01 and 0
     sent, kept = (1 / 1.01 - 0.25) ** 2, 0.25**2
     config = RegulariserConfig(name="str", strength=2.0, target=0.25)
@@ -62,7 +62,7 @@ def test_only_correct_predictions_count_unless_wrong_ones_are_asked_for() -> Non
     assert penalty(config, layer, [[True, False]] * 2) == 0.0
     both = config.model_copy(update={"wrong": True})
     assert penalty(both, layer, at_end) == pytest.approx(sent + kept)
-    # The wrong one, of factor 0, is where it should be but for 0.1.
+    # The wrong prediction has factor 0, its target is 0.1.
     other = both.model_copy(update={"wrong_target": 0.1})
     assert penalty(other, layer, at_end) == pytest.approx(sent + 0.1**2)
 
@@ -76,7 +76,7 @@ def test_correctness_step_by_step() -> None:
     assert penalty(gated, layer, [[True, True, False]]) == pytest.approx(expected)
 
 
-def test_target_falls_from_the_early_one_and_may_differ_by_layer() -> None:
+def test_target_decays_from_the_early_target_of_each_layer() -> None:
     targets = target_over_time((0.1, 0.3), 3, early_target=0.7, fall_steps=2.0)
     for layer, end in enumerate((0.1, 0.3)):
         expected = [end + (0.7 - end) * math.exp(-t / 2) for t in range(3)]
@@ -85,7 +85,7 @@ def test_target_falls_from_the_early_one_and_may_differ_by_layer() -> None:
     assert flat.tolist() == [pytest.approx([0.2] * 4)]
 
 
-def test_early_steps_may_weigh_more() -> None:
+def test_early_steps_can_weigh_more() -> None:
     layer = activity([[[1.5, 0.5, 0.5]]])  # factors 1 / 1.01, 0, 0
     config = RegulariserConfig(name="str", strength=1.0, target=0.25, weight_steps=2.0)
     weight = [math.exp(-t / 2) for t in range(3)]
@@ -101,13 +101,13 @@ def test_warmup_and_ramp() -> None:
     assert penalty(config, layer, [[True]], epoch=3) == pytest.approx(penalty(config, layer, [[True]], epoch=9) / 2)
 
 
-def test_rate_penalty_pulls_towards_its_target() -> None:
+def test_rate_penalty_is_the_squared_relative_deviation() -> None:
     layer = activity([[[1.5, 0.5, 0.5, 0.5]]])  # rate 0.25
     config = RegulariserConfig(name="rate", strength=1.0, target=0.5)
     assert penalty(config, layer, [[False] * 4]) == pytest.approx(0.25**2 / 0.5**2)
 
 
-def test_rcs_wants_each_step_to_look_like_the_mean() -> None:
+def test_rcs_is_smallest_if_all_steps_are_alike() -> None:
     config = RegulariserConfig(name="rcs", strength=1.0)
     steady = activity([[[0.6, 0.6], [0.8, 0.8]]])
     assert penalty(config, steady, [[True] * 2]) == pytest.approx(1.0, abs=1e-3)
@@ -118,7 +118,7 @@ def test_rcs_wants_each_step_to_look_like_the_mean() -> None:
 
 
 @pytest.mark.parametrize("config", [RegulariserConfig(name="none"), RegulariserConfig(name="str", strength=0)])
-def test_nothing_to_do_is_none(config: RegulariserConfig) -> None:
+def test_no_regulariser_is_none(config: RegulariserConfig) -> None:
     assert build(config) is None
 
 
@@ -138,7 +138,7 @@ def input_spikes() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("target", [0.05, 0.95])
-def test_following_the_gradient_brings_the_factor_to_its_target(target: float) -> None:
+def test_gradient_descent_moves_the_factor_to_its_target(target: float) -> None:
     net, x = network(), input_spikes()
     regulariser = build(RegulariserConfig(name="str", strength=1.0, target=target))
     assert regulariser is not None
@@ -155,7 +155,7 @@ def test_following_the_gradient_brings_the_factor_to_its_target(target: float) -
     assert (after - target).abs() < 0.8 * (before - target).abs()
 
 
-def test_gradient_of_str_is_that_of_its_formula() -> None:
+def test_gradient_of_str_equals_autograd() -> None:
     config = RegulariserConfig(
         name="str", strength=1.0, target=0.2, early_target=0.7, correct="step", wrong=True, wrong_target=0.8
     )
@@ -181,7 +181,7 @@ def test_gradient_of_str_is_that_of_its_formula() -> None:
 
 
 @pytest.mark.parametrize("name", ["str", "rate"])
-def test_silence_does_not_minimise(name: str) -> None:
+def test_silence_is_not_the_minimum(name: str) -> None:
     config = RegulariserConfig(name=name, strength=1.0, target=0.3)
     steps = [[True, True]]
     silent = penalty(config, activity([[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]]), steps)
@@ -200,12 +200,12 @@ def test_gradients_are_finite_where_layers_are_silent(name: str) -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
 
 
-@pytest.mark.parametrize("sums", [True, False])  # on their way, or afterwards
-def test_gradient_of_the_sums_is_that_of_autograd(sums: bool) -> None:
+@pytest.mark.parametrize("sums", [True, False])  # computed by the dynamics, or afterwards
+def test_gradient_of_the_sums_equals_autograd(sums: bool) -> None:
     net, x = network(), input_spikes()
     layers = hidden(net, x, sums)
     parameters = [p for p in net.parameters() if p.requires_grad][:2]
-    ours = torch.autograd.grad(sum(strengths(*each)[0].square().sum() for each in layers), parameters)
+    ours = torch.autograd.grad(sum(layer_sums(*each)[0].square().sum() for each in layers), parameters)
     plain = [each.activity.spikes.flatten(1, -2).sum(1) for each in hidden(net, x)]
     torchs = torch.autograd.grad(sum(each.square().sum() for each in plain), parameters)
     assert all(
@@ -214,7 +214,7 @@ def test_gradient_of_the_sums_is_that_of_autograd(sums: bool) -> None:
     assert float(torchs[0].abs().sum()) > 0
 
 
-def test_functions_take_what_does_not_go_together_for_an_error() -> None:
+def test_mismatched_arguments_are_refused() -> None:
     layers = [Hidden(activity([[[1.5, 0.5]]]), 1.0)]
     for penalty_of in (str_penalty, rcs_penalty):
         with pytest.raises(ValueError, match=r"correct has shape \(1, 3\).*1 samples and 2 steps"):

@@ -1,4 +1,4 @@
-"""The zoo: each network is exported, and the engine executes the file as training saw it, to the bit."""
+"""The zoo: each network exports, and the engine executes the file with the same spikes as in training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INPUTS = {"dense": (2, 16, 16), "conv": (2, 34, 34), "vgg": (2, 48, 48), "audio"
 
 
 def exported(name: str, folder: Path) -> tuple[AnytimeNetwork, Path]:
-    """A network with SLAYER's random weights and random delays, and its file."""
+    """A network with random weights and delays, and its file."""
     torch.manual_seed(0)
     network = AnytimeNetwork.from_spec(NetworkSpec.model_validate(expand(f"zoo:{name}")), INPUTS[name], 10).eval()
     for block in network.blocks:
@@ -42,7 +42,7 @@ def test_all_are_tested() -> None:
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_the_engine_executes_the_file_as_training_saw_it(name: str, tmp_path: Path) -> None:
+def test_engine_equals_training(name: str, tmp_path: Path) -> None:
     network, path = exported(name, tmp_path)
     spikes = (np.random.default_rng(0).random((3, *INPUTS[name], 12)) < 0.2).astype(np.uint8)
     with torch.no_grad():
@@ -51,14 +51,14 @@ def test_the_engine_executes_the_file_as_training_saw_it(name: str, tmp_path: Pa
     run = Engine(description).run(spikes.reshape(3, *description.input_shape, 12), return_traces=True)
     for layer, trace, block in zip(response.layers, run.traces, network.blocks, strict=True):
         assert np.array_equal(layer.sent.numpy() > 0, trace.s > 0)
-        if block.block.delay is None:  # the chip delays what comes in, SLAYER what goes out
+        if block.block.delay is None:  # the chip delays a layer's input, SLAYER its output
             assert np.array_equal((layer.current * STATE_UNIT).numpy().astype(np.int64), trace.u)
         assert block is network.blocks[-1] or trace.s.any()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dense", "audio"])
-def test_lava_executes_the_file_as_the_engine(name: str, tmp_path: Path) -> None:
+def test_lava_equals_engine(name: str, tmp_path: Path) -> None:
     _, path = exported(name, tmp_path)
     command = [*aoi_command(), "verify", str(path), "--against", "lava"]
     command += ["--input", "random:0.2", "--samples", "2", "--steps", "8"]
@@ -66,7 +66,7 @@ def test_lava_executes_the_file_as_the_engine(name: str, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
 
 
-def test_the_trained_digits_do_what_their_card_says() -> None:
+def test_digits_network_has_the_numbers_of_its_card() -> None:
     file = ZOO / "digits.net"
     assert file.stat().st_size < 300_000
     command = [*aoi_command(), "evaluate", str(file), "--json"]
@@ -79,7 +79,7 @@ def test_the_trained_digits_do_what_their_card_says() -> None:
     assert card["mean decision step"][0] == str(found["steps"])
     assert card["mean decision step"][1].startswith(f"{found['mean_decision_step']:.2f} ")
     for row, key in (("spikes", "spikes"), ("synaptic operations", "operations")):
-        # A recording more or less would show; the last digit is the processor's.
+        # Tighter than one recording; the last digit depends on the processor.
         counts = [float(cell.replace(",", "")) for cell in card[row]]
         assert counts == pytest.approx([found[key]["full"], found[key]["until_decision"]], rel=0.01)
     network = read_network(file)
@@ -92,14 +92,14 @@ def table_rows(card: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in card.splitlines() if line.startswith("|")]
 
 
-def test_the_trained_digits_name_no_machine() -> None:
+def test_digits_network_holds_no_local_path() -> None:
     network = read_network(ZOO / "digits.net")
     assert network.metadata is not None
     assert network.metadata.policy is not None
     assert "/" not in network.metadata.model_dump_json()
 
 
-def test_a_name_can_be_changed_in_part_and_has_to_be_known() -> None:
+def test_zoo_networks_by_name_with_changes() -> None:
     assert expand("zoo:conv")["readout"] == "voltage"
     changed = expand({"zoo": "conv", "readout": "spikes"})
     assert changed["readout"] == "spikes"
@@ -108,7 +108,7 @@ def test_a_name_can_be_changed_in_part_and_has_to_be_known() -> None:
         expand("zoo:resnet")
 
 
-def test_without_weights_in_the_loop_a_recurrent_layer_is_a_dense_one() -> None:
+def test_recurrent_layer_without_recurrent_weights_equals_dense() -> None:
     torch.manual_seed(0)
     spec = DenseSpec(neurons=30, weight_scale=3, recurrent=True)
     loop = dense_block(spec, 20, NeuronSpec())

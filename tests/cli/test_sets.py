@@ -53,7 +53,7 @@ def test_a_flip_that_makes_wrong_labels_is_refused(aoi: Aoi, tmp_path: Path) -> 
         *("--set", "training.augment.flip=0.5"),
     )
     assert result.returncode == 2
-    assert "mirror image of SHD" in result.stderr
+    assert "mirror images of SHD" in result.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -1,4 +1,4 @@
-"""The configurations that come along are valid; what is wrong in one is named in a line."""
+"""The shipped configurations are valid; an error in a configuration is named in one line."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def test_overrides_reach_nested_values() -> None:
         ("training.epochs=-1", "'training.epochs' = -1"),
         ("network.readout=loud", "'network.readout' = 'loud'"),
         ("network.neuron.threshold=64", "'network.neuron.threshold' = 64"),
-        ("training.epochs", "expected key.key=value"),
+        ("training.epochs", "expected key=value"),
         ("name.first=x", "has no keys below it"),
         ("training.epochs=[", "is not a YAML value"),
         ("data.splits.validation=0.9", "leaves nothing to train on"),
         ("training.regulariser.target=[0.1, 0.2]", "training.regulariser.target: 2 targets for 1 hidden layers"),
     ],
 )
-def test_what_is_wrong_is_named(override: str, message: str) -> None:
+def test_error_names_key_and_value(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(config_folder() / "digits.yaml", [parse_change(override)])
     assert message in str(error.value)
@@ -49,7 +49,7 @@ def test_what_is_wrong_is_named(override: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "a: [", "\x00", "&a [*a]", "name: x"])
-def test_what_is_no_configuration_is_refused(text: str, tmp_path: Path) -> None:
+def test_invalid_file_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"x\.yaml"):

@@ -1,6 +1,6 @@
-"""Regularisers on what layers do over time, as functions for any training loop.
+"""Regularisers on the activity of layers over time, as functions for any training loop.
 
-With stock ``lava.lib.dl.slayer`` blocks in a module of your own:
+With stock ``lava.lib.dl.slayer`` blocks in your own module:
 
     from aoi_models.losses import tet_loss
     from aoi_models.regularisers import observe, str_penalty
@@ -10,7 +10,7 @@ With stock ``lava.lib.dl.slayer`` blocks in a module of your own:
     correct = scores.argmax(1) == labels[:, None]
     loss = tet_loss(scores, labels) + 0.5 * str_penalty(layers.hidden, correct)
 
-Imported on first use: SLAYER takes seconds.
+Names are imported on first use, because importing SLAYER takes seconds.
 """
 
 from __future__ import annotations

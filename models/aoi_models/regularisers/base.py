@@ -1,4 +1,4 @@
-"""From a configuration to a penalty: the one table of the regularisers' names."""
+"""The table of regularisers, and the penalty that a configuration names."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ PENALTIES: dict[str, Callable[[Sequence[Hidden], torch.Tensor, RegulariserConfig
 
 
 def build(config: RegulariserConfig) -> Regulariser | None:
-    """The penalty that a configuration names, times its strength; None where there is nothing to do.
+    """The penalty that a configuration names, times its strength; None if there is none.
 
-    A function of the hidden layers, of ``correct`` bool (N, T), is the prediction correct at each step, and of the
-    epoch, counted from 0.
+    The result is a function of the hidden layers, of ``correct``, bool (N, T): whether the prediction is correct at
+    each step, and of the epoch, from 0. It returns a scalar.
     """
     if config.name == "none" or config.strength == 0:
         return None

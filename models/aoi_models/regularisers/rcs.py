@@ -1,12 +1,12 @@
-"""RCS, the regulariser of arXiv 2301.09522 for directly trained networks, as the authors' code has it.
+"""RCS, the regulariser of arXiv 2301.09522 for directly trained networks, as in the authors' code.
 
-Source: ``snncutoff/regularizer/rcs_snn.py`` of github.com/Dengyu-Wu/snncutoff. What a neuron has received by a step is
-read off as ``r(t) = s(t) + relu(v(t)) / threshold`` with v after the reset; the regulariser wants each step's pattern
-over the neurons to look like the mean over all steps (not trained through):
+Source: ``snncutoff/regularizer/rcs_snn.py`` of github.com/Dengyu-Wu/snncutoff. The input that a neuron has received by
+step t is estimated as ``r(t) = s(t) + relu(v(t)) / threshold`` with v after the reset. The penalty is small if the
+pattern over the neurons at each step resembles the mean over all steps (without gradient):
 
 ``1 / (mean_t cos(r(t), mean_t r) + 1e-5)``
 
-for each sample. The worst layer counts, and only samples that are predicted correctly at T.
+for each sample. The layer with the largest penalty counts, and only samples predicted correctly at T.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ import torch
 
 from aoi_models.blocks import LayerActivity
 from aoi_models.regularisers.hidden import Hidden, check_correct
-from aoi_models.regularisers.strength import rows
+from aoi_models.regularisers.layer_sums import rows
 
 _EPSILON = 1e-5
 
 
 def rcs_penalty(layers: Sequence[Hidden], correct: torch.Tensor) -> torch.Tensor:
-    """RCS of the layer that has most of it, mean over the samples that are predicted correctly at T → scalar.
-
-    0 where none is.
+    """Largest RCS of all layers, averaged over the samples predicted correctly at T, a scalar; 0 if there are none.
 
     Args:
-        layers: hidden layers of N samples and T steps, as :func:`~aoi_models.regularisers.observe` yields them.
-        correct: bool (N, T), is the prediction correct at each step; only the last step counts.
+        layers: hidden layers of N samples and T steps, from :func:`~aoi_models.regularisers.observe`.
+        correct: bool (N, T): whether the prediction is correct at each step; only the last step counts.
+
+    Raises:
+        ValueError: the shape of ``correct`` does not match the layers, or a layer holds sums instead of its activity.
 
     Example:
         loss = error(output, labels) + 0.1 * rcs_penalty(layers.hidden, correct)
@@ -40,9 +41,9 @@ def rcs_penalty(layers: Sequence[Hidden], correct: torch.Tensor) -> torch.Tensor
 
 
 def _dissimilarity(layer: Hidden, correct: torch.Tensor) -> torch.Tensor:
-    """(N,): 1 where all steps look alike."""
+    """RCS of one layer, float32 (N,): 1 if the patterns at all steps are the same."""
     if not isinstance(layer.activity, LayerActivity):
-        raise ValueError("rcs_penalty: the sums over a layer's neurons have no pattern; give its activity")
+        raise ValueError("rcs_penalty: sums over a layer's neurons hold no pattern; pass the layer's activity")
     samples, steps = layer.activity.spikes.shape[0], layer.activity.spikes.shape[-1]
     check_correct(correct, samples, steps)
     spikes, voltage = rows(layer.activity.spikes), rows(layer.activity.voltage)

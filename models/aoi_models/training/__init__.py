@@ -1,1 +1,1 @@
-"""Training: losses (TET), regularisers (STR), the Lightning module, the run folder."""
+"""Training: batches, augmentation, the Lightning module, checkpoints, export."""

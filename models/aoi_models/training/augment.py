@@ -1,6 +1,6 @@
-"""Augmentation of spike tensors: small affine motions of the camera and dropped events, deterministic by seed.
+"""Augmentation of spike tensors by small affine motions of the camera and dropped events, deterministic by seed.
 
-What moves or mixes events is in :mod:`~aoi_models.training.event_augment`.
+:mod:`~aoi_models.training.event_augment` flips, rolls, jitters and mixes events.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from aoi.experiment.augment import AugmentConfig
 
 
 def augment(spikes: torch.Tensor, config: AugmentConfig, generator: torch.Generator) -> torch.Tensor:
-    """Spikes (N, C, H, W, T) float32 → the same shape, still 0 or 1 (nearest pixel). ``generator`` is the CPU's."""
+    """Augments spikes float32 (N, C, H, W, T), 0 or 1, to the same shape and values (nearest-pixel interpolation).
+
+    ``generator``: a CPU generator.
+    """
     samples, channels, height, width, steps = spikes.shape
 
-    def draw(reach: float) -> torch.Tensor:
-        return (torch.rand(samples, generator=generator) * 2 - 1) * reach
+    def draw(largest: float) -> torch.Tensor:
+        return (torch.rand(samples, generator=generator) * 2 - 1) * largest
 
     angle, size, shear = draw(math.radians(config.rotate)), 1 + draw(config.scale), draw(config.shear)
     theta = torch.zeros(samples, 2, 3)
@@ -25,7 +28,7 @@ def augment(spikes: torch.Tensor, config: AugmentConfig, generator: torch.Genera
     theta[:, 0, 1] = shear - torch.sin(angle) * size
     theta[:, 1, 0] = torch.sin(angle) * size
     theta[:, 0, 2] = draw(2 * config.shift / width)
-    theta[:, 1, 2] = draw(2 * config.shift / height) * (height > 1)  # a cochlea has one row, which stays
+    theta[:, 1, 2] = draw(2 * config.shift / height) * (height > 1)  # a cochlea has a single row
     drop = torch.rand(samples, 1, 1, 1, 1, generator=generator) * config.drop
     if config.shift or config.rotate or config.scale or config.shear:
         grid = torch.nn.functional.affine_grid(

@@ -1,4 +1,4 @@
-"""Batches of packed spikes in an order that depends on the seed and the epoch alone."""
+"""Batches of packed spikes; their order depends only on the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from aoi.events.spikes import SpikeData
 
 
 @dataclass(frozen=True)
-class Share:
-    """One process among several that train together."""
+class Shard:
+    """The part of each batch that one process of a distributed training gets."""
 
     rank: int = 0
     world_size: int = 1
 
 
-class _Batches(Dataset):  # type: ignore[type-arg]
+class _BatchDataset(Dataset):  # type: ignore[type-arg]
     def __init__(self, data: SpikeData) -> None:
         self.data = data
 
@@ -27,12 +27,12 @@ class _Batches(Dataset):  # type: ignore[type-arg]
         return torch.from_numpy(self.data.batch(indices)), torch.from_numpy(self.data.labels[indices])
 
 
-class _Order(Sampler):  # type: ignore[type-arg]
-    """Lists of indices; Lightning calls ``set_epoch``, also after a resume."""
+class _BatchSampler(Sampler):  # type: ignore[type-arg]
+    """Yields the sample indices of each batch. Lightning calls ``set_epoch``, also after a resume."""
 
-    def __init__(self, samples: int, batch_size: int, seed: int, shuffle: bool, share: Share) -> None:
+    def __init__(self, samples: int, batch_size: int, seed: int, shuffle: bool, shard: Shard) -> None:
         self.samples, self.batch_size, self.seed, self.shuffle, self.epoch = samples, batch_size, seed, shuffle, 0
-        self.share = share
+        self.shard = shard
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -45,16 +45,17 @@ class _Order(Sampler):  # type: ignore[type-arg]
         if self.shuffle:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
             order = torch.randperm(self.samples, generator=generator)
-        for chunk in order.split(self.batch_size):
-            if len(chunk) < self.share.world_size:  # each has to have one: all wait for all in every step
-                chunk = chunk.repeat(self.share.world_size)[: self.share.world_size]
-            yield chunk[self.share.rank :: self.share.world_size].tolist()
+        for batch in order.split(self.batch_size):
+            if len(batch) < self.shard.world_size:  # every process needs a sample: they synchronise in every step
+                batch = batch.repeat(self.shard.world_size)[: self.shard.world_size]
+            yield batch[self.shard.rank :: self.shard.world_size].tolist()
 
 
-def batches(data: SpikeData, batch_size: int, seed: int, *, shuffle: bool, share: Share | None = None) -> DataLoader:  # type: ignore[type-arg]
-    """(spikes uint8 (n, C, H, W, T), labels int64 (n,)) pairs; the last batch of an epoch may be smaller.
+def batches(data: SpikeData, batch_size: int, seed: int, *, shuffle: bool, shard: Shard | None = None) -> DataLoader:  # type: ignore[type-arg]
+    """Yields spikes uint8 (n, C, H, W, T) and labels int64 (n,); the last batch of an epoch may be smaller.
 
-    ``share``: only this process' part of each batch, so that all together train on the batches of one alone.
+    With ``shard`` only one process's part of each batch; all processes together get the batches that a single process
+    would get.
     """
-    order = _Order(len(data), batch_size, seed, shuffle, share or Share())
-    return DataLoader(_Batches(data), batch_size=None, sampler=order)
+    order = _BatchSampler(len(data), batch_size, seed, shuffle, shard or Shard())
+    return DataLoader(_BatchDataset(data), batch_size=None, sampler=order)

@@ -1,4 +1,4 @@
-"""Run folder → network file."""
+"""Exports a trained run folder as a network file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _PACKAGES = ("aoi-toolchain", "lava-nc", "lava-dl", "torch", "numpy", "tonic")
 
 
 def export_run(run: RunFolder, out: Path) -> Path:
-    """Writes the best weights of ``run`` with all that a deployment needs. Refuses what would not be bit-exact."""
+    """Writes the trained weights of ``run`` and everything a deployment needs to ``out``; returns ``out``.
+
+    Raises ConfigError if the run is incomplete, and NetXError if the chip would not execute the network bit-exactly.
+    """
     config, data = run.read_config(), run.read_data()
     encoding = config.encoding.for_sensor(data.sensor_size)
     channels, height, width, _ = encoding.shape

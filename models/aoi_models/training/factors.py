@@ -1,4 +1,4 @@
-"""The Spatial-Temporal Factor and the spike rate of each layer and step over the epochs, as a table and a picture."""
+"""Logs the Spatial-Temporal Factor and the spike rate by epoch, layer and step, as a table and a plot."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 from aoi.files import atomic_path, write_atomically
 
 _COLUMNS = ("epoch", "layer", "step", "stf", "rate")
-_CURVES = 6  # epochs in the picture
+_CURVES = 6  # epochs in the plot
 
-Row = tuple[int, int, int, float, float]  # as _COLUMNS; epochs and steps from 1, layers from 0
+Row = tuple[int, int, int, float, float]  # in the order of _COLUMNS; epochs and steps from 1, layers from 0
 
 
 class FactorLog(lightning.Callback):
-    """Writes ``stf.csv`` after each validation and ``stf.png`` at the end into ``folder``.
+    """Writes ``stf.csv`` into ``folder`` after each validation, and ``stf.png`` at the end.
 
-    The module's ``factors`` is (layers, T, 2): means over the validation recordings of STF and spikes a neuron.
+    Reads ``factors`` of the module, see :attr:`~aoi_models.training.module.AnytimeModule.factors`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,9 +28,9 @@ class FactorLog(lightning.Callback):
         self._rows: list[Row] = []
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """A resumed run keeps what was written before the checkpoint, and nothing after it."""
-        done = trainer.current_epoch
-        self._rows = [row for row in read_factors(self.table) if row[0] <= done] if done else []
+        """A resumed run keeps the rows up to its checkpoint and drops the later ones."""
+        epochs_done = trainer.current_epoch
+        self._rows = [row for row in read_factors(self.table) if row[0] <= epochs_done] if epochs_done else []
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
@@ -52,7 +52,7 @@ class FactorLog(lightning.Callback):
 
 
 def read_factors(table: Path) -> list[Row]:
-    """The rows of ``stf.csv``; none where there is no such file."""
+    """The rows of ``stf.csv``; an empty list if the file does not exist."""
     if not table.is_file():
         return []
     rows = list(csv.reader(table.read_text().splitlines()))[1:]
@@ -60,7 +60,7 @@ def read_factors(table: Path) -> list[Row]:
 
 
 def plot_factors(rows: list[Row], path: Path) -> None:
-    """A panel a layer: STF over the steps, a curve for some of the epochs, the later the darker."""
+    """Plots STF over the steps: one panel per layer, one curve for each of a few epochs, later epochs darker."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -73,7 +73,7 @@ def plot_factors(rows: list[Row], path: Path) -> None:
     for layer, axes in zip(layers, panels, strict=True):
         for index, epoch in enumerate(shown):
             curve = [(row[2], row[3]) for row in rows if row[0] == epoch and row[1] == layer]
-            shade = f"{0.8 * (1 - (index + 1) / len(shown)):.3f}"  # of grey, black at the end
+            shade = f"{0.8 * (1 - (index + 1) / len(shown)):.3f}"  # grey level; the last epoch is black
             axes.plot(*zip(*curve, strict=True), color=shade, label=f"epoch {epoch}")
         axes.set(title=f"layer {layer}", xlabel="timestep t", ylim=(0, 1))
     panels[0].set_ylabel("Spatial-Temporal Factor")

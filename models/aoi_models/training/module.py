@@ -1,4 +1,4 @@
-"""The Lightning module: loss + regulariser on an AnytimeNetwork, and what is logged."""
+"""The Lightning module: loss and regulariser on an AnytimeNetwork, and its metrics."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from aoi_models.losses import readout_loss
 from aoi_models.network import AnytimeNetwork
 from aoi_models.regularisers.base import build
 from aoi_models.regularisers.hidden import Hidden, run_observed
+from aoi_models.regularisers.layer_sums import layer_sums
 from aoi_models.regularisers.str_factor import spatial_temporal_factor
-from aoi_models.regularisers.strength import strengths
 from aoi_models.training.augment import augment
 from aoi_models.training.event_augment import augment_events, mirror_table
 
@@ -22,14 +22,14 @@ Batch = tuple[torch.Tensor, torch.Tensor]  # spikes uint8 (N, C, H, W, T), label
 
 
 class _OneCycle(torch.optim.lr_scheduler.OneCycleLR):
-    """One cycle whose state is plain values: torch 2.3 keeps a function in it, which only unpickling could restore."""
+    """OneCycleLR whose state holds plain values only: torch 2.3 stores a function in it, which needs unpickling."""
 
     def state_dict(self) -> dict[str, Any]:
         return {key: value for key, value in super().state_dict().items() if key != "anneal_func"}
 
 
 class AnytimeModule(lightning.LightningModule):
-    """Trains ``network``. All randomness of a step comes from (seed, step), so that a resumed run repeats it."""
+    """Trains ``network``. All random draws of a step depend on (seed, step) only, so a resumed run repeats them."""
 
     def __init__(
         self, network: AnytimeNetwork, config: TrainingConfig, seed: int, total_steps: int, classes: Sequence[str]
@@ -49,7 +49,7 @@ class AnytimeModule(lightning.LightningModule):
         spikes = augment(spikes, self.config.augment, generator)
         scores, hidden = run_observed(self.network, spikes, self.config.chunk_steps, self.regulariser is not None)
         loss = self._loss(scores, labels)
-        if labels.is_floating_point():  # mixed: correct is the class of the larger share
+        if labels.is_floating_point():  # mixed samples: the class of the larger share counts as correct
             labels = labels.argmax(1)
         correct = scores.argmax(1) == labels[:, None]
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
@@ -68,7 +68,7 @@ class AnytimeModule(lightning.LightningModule):
         self.log("val_loss", self._loss(scores, labels), batch_size=size)
         self.log("val_accuracy", correct[:, -1].mean(), prog_bar=True, batch_size=size)
         self.log("val_accuracy_over_time", correct.mean(), prog_bar=True, batch_size=size)
-        sums = [strengths(*layer) for layer in hidden]
+        sums = [layer_sums(*layer) for layer in hidden]
         factors = (spatial_temporal_factor(Hidden(each, at.threshold)) for each, at in zip(sums, hidden, strict=True))
         stf = torch.stack([factor.sum(0) for factor in factors])
         rate = torch.stack([each.sent.sum(0) / each.neurons for each in sums])
@@ -84,7 +84,7 @@ class AnytimeModule(lightning.LightningModule):
 
     @property
     def factors(self) -> torch.Tensor:
-        """(layers, T, 2): STF and spikes a neuron, means over the last validation's recordings."""
+        """STF and spikes per neuron, float32 (layers, T, 2), averaged over the recordings of the last validation."""
         return torch.stack(self._factor_sums).sum(0) / self._factor_samples
 
     def _loss(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

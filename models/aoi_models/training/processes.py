@@ -1,4 +1,4 @@
-"""Which process this is among those that train together, as torchrun or srun say. No torch here."""
+"""Rank and number of the processes of a distributed training, from torchrun or srun. Does not import torch."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together."""
+    """This process among all that train one network together."""
 
     rank: int = 0
     world_size: int = 1
     local_world_size: int = 1
     """Processes on this machine."""
-    starter: Literal["none", "torchrun", "slurm"] = "none"
+    launcher: Literal["none", "torchrun", "slurm"] = "none"
 
     @property
     def first(self) -> bool:
-        """The one that writes files and messages."""
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
 
 def processes() -> Processes:
-    """From torchrun's variables; else from srun's, where it started several tasks; else one process."""
+    """Reads torchrun's environment variables, or srun's if it started several tasks; otherwise a single process."""
     number = {name: int(text) for name, text in os.environ.items() if text.isdecimal()}
     if {"RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"} <= number.keys() and "TORCHELASTIC_RUN_ID" in os.environ:
         return Processes(number["RANK"], number["WORLD_SIZE"], number["LOCAL_WORLD_SIZE"], "torchrun")

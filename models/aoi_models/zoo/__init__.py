@@ -1,1 +1,1 @@
-"""Networks to start from: YAML descriptions, and trained network files with a model card each. Data only."""
+"""Data only: YAML descriptions of networks to start from, and trained network files, each with a model card."""

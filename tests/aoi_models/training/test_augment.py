@@ -1,4 +1,4 @@
-"""Augmentation moves spikes, keeps them binary and depends on its generator alone."""
+"""Augmentation moves spikes, keeps them binary and depends only on its generator."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def apply(config: AugmentConfig, seed: int = 1) -> torch.Tensor:
     return augment(SPIKES, config, torch.Generator().manual_seed(seed))
 
 
-def test_without_values_nothing_changes() -> None:
+def test_no_augmentation_changes_nothing() -> None:
     assert torch.equal(apply(AugmentConfig()), SPIKES)
 
 
-def test_spikes_stay_binary_and_the_seed_decides() -> None:
+def test_spikes_stay_binary_and_repeat_by_seed() -> None:
     config = AugmentConfig(shift=2, rotate=15, scale=0.2, shear=0.1, drop=0.3)
     moved = apply(config)
     assert set(moved.unique().tolist()) == {0.0, 1.0}
@@ -36,7 +36,7 @@ def test_a_shift_moves_all_steps_of_a_sample_alike() -> None:
             for dx in range(-4, 5)
             if torch.equal(_shifted(SPIKES[sample], dy, dx), moved[sample])
         ]
-        assert found, f"sample {sample} is no shift of the original"
+        assert found, f"sample {sample} is not a shift of the original"
 
 
 def _shifted(spikes: torch.Tensor, dy: int, dx: int) -> torch.Tensor:
@@ -46,7 +46,7 @@ def _shifted(spikes: torch.Tensor, dy: int, dx: int) -> torch.Tensor:
     return padded[:, 4 + dy : 4 + dy + height, 4 + dx : 4 + dx + width]
 
 
-def test_dropped_events_only_go_away() -> None:
+def test_dropping_adds_no_spike() -> None:
     dropped = apply(AugmentConfig(drop=0.5))
     assert (dropped <= SPIKES).all()
     assert 0.5 < float(dropped.sum() / SPIKES.sum()) < 0.95

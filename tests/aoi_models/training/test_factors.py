@@ -1,4 +1,4 @@
-"""The table and the picture of the Spatial-Temporal Factor that training leaves behind."""
+"""The table and the plot of the Spatial-Temporal Factor that training writes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_table_holds_every_epoch_layer_and_step(tmp_path: Path) -> None:
     assert rows[3] == (1, 1, 2, 0.4, 0.5)
 
 
-def test_a_resumed_run_goes_on_behind_its_checkpoint(tmp_path: Path) -> None:
+def test_resumed_run_continues_after_its_checkpoint(tmp_path: Path) -> None:
     log = FactorLog(tmp_path)
     for epoch in range(3):
         after_validation(log, epoch, [[[0.1 * epoch, 0.0]]])
@@ -51,7 +51,7 @@ def test_a_resumed_run_goes_on_behind_its_checkpoint(tmp_path: Path) -> None:
     assert [row[0] for row in read_factors(tmp_path / "stf.csv")] == [1]
 
 
-def test_picture_has_a_panel_a_layer(tmp_path: Path) -> None:
+def test_plot_has_one_panel_per_layer(tmp_path: Path) -> None:
     from PIL import Image
 
     widths = []
@@ -67,7 +67,7 @@ def test_module_averages_over_all_batches(monkeypatch: pytest.MonkeyPatch) -> No
     torch.manual_seed(0)
     net = AnytimeNetwork.from_spec(NetworkSpec(layers=(DenseSpec(neurons=9, weight_scale=3),)), (1, 4, 4), 3)
     module = AnytimeModule(net, TrainingConfig(epochs=1), seed=0, total_steps=1, classes=("a", "b"))
-    monkeypatch.setattr(module, "log", lambda *_, **__: None)  # Lightning's own bookkeeping needs a trainer
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)  # Lightning's log needs a trainer
     spikes = (torch.rand(5, 1, 4, 4, 6) < 0.5).to(torch.uint8)
     module.on_validation_epoch_start()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Killed in the middle of an epoch and resumed, training ends with the same weights, bit for bit."""
+"""A training killed within an epoch and resumed ends with the same weights, bit for bit."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, augment: str) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_copied_run_keeps_its_best_epoch(tmp_path: Path) -> None:
+def test_copied_run_keeps_its_best_epoch(tmp_path: Path) -> None:
     run, copy = tmp_path / "run", tmp_path / "copy"
     harder = ("--set", "training.learning_rate=0.1", "--json")
     first = subprocess.run(command(run, *harder), check=True, cwd=ROOT, capture_output=True)
     assert json.loads(first.stdout)["kept_epoch"] < 5, "the last epoch is the best: the test shows nothing"
     shutil.copytree(run, copy)
-    # Ended before: the last epoch's checkpoint is there, though an earlier epoch was the best.
+    # The checkpoint of the last epoch exists although an earlier epoch was the best.
     last, best = (
         torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["epoch"] for name in ("last", "best")
     )
@@ -74,7 +74,7 @@ def test_a_copied_run_keeps_its_best_epoch(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_last_epoch_may_be_kept(tmp_path: Path) -> None:
+def test_keep_last_keeps_the_last_epoch(tmp_path: Path) -> None:
     run = tmp_path / "run"
     options = ("--set", "training.learning_rate=0.1", "--set", "training.keep=last", "--json")
     done = subprocess.run(command(run, *options), check=True, cwd=ROOT, capture_output=True)
@@ -89,7 +89,7 @@ def test_the_last_epoch_may_be_kept(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_ctrl_c_exits_with_130_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_exits_with_130_and_names_resume(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = subprocess.Popen(command(run), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not (run / "checkpoints" / "last.ckpt").exists():

@@ -1,4 +1,4 @@
-"""Training computes on as many threads as the configuration says, whatever the libraries would like."""
+"""Training uses as many threads as the configuration says, whatever the libraries' defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 
-# numba, on its first parallel loop, tells OpenMP to use all cores, which torch then does too.
+# In its first parallel loop, numba sets OpenMP's thread count to all cores, and thereby torch's.
 WATCHED = """
 import torch
 from aoi.cli.main import run
@@ -33,7 +33,7 @@ raise SystemExit(code)
 
 
 @pytest.mark.slow
-def test_one_thread_is_one_thread(tmp_path: Path) -> None:
+def test_one_thread(tmp_path: Path) -> None:
     script = WATCHED.format(config=str(ROOT / "configs" / "digits.yaml"), folder=str(tmp_path / "run"))
     environment = {**os.environ, "NUMBA_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
     done = subprocess.run(

@@ -1,1 +1,1 @@
-"""An experiment as plain data: its configuration and its run folder. No torch in here."""
+"""Configuration and run folder of an experiment, as plain data. Does not import torch."""

@@ -25,7 +25,7 @@ class _Config(BaseModel):
 
 
 class EncodingConfig(_Config):
-    """:class:`~aoi.events.encoding.Encoding` without the sensor, which the data set knows."""
+    """:class:`~aoi.events.encoding.Encoding` without the sensor size, which comes from the data set."""
 
     window_us: int = Field(gt=0)
     bins: int = Field(gt=0, le=4096)
@@ -41,14 +41,14 @@ class TrainingConfig(_Config):
     epochs: int = Field(gt=0, le=100_000)
     batch_size: int = Field(32, gt=0, le=65_536)
     learning_rate: float = Field(5e-3, gt=0, le=10, description="peak of the one-cycle schedule (Adam)")
-    threads: int = Field(1, gt=0, le=256, description="CPU threads; small networks and busy machines do best with one")
+    threads: int = Field(1, gt=0, le=256, description="CPU threads; one is best for small networks and busy machines")
     chunk_steps: int | None = Field(
-        None, gt=0, description="steps computed at a time, for less memory and more time; left out: all at once"
+        None, gt=0, description="timesteps computed at a time: takes less memory and more time; left out: all at once"
     )
     keep: Literal["best", "last"] = Field(
         "best",
-        description="weights of the epoch that validates best, or of the last, where the schedule ends: better where "
-        "few recordings validate, for the best of many epochs is then the luckiest",
+        description="which epoch's weights to keep: that with the best validation, or the last; with few validation "
+        "recordings the best of many epochs is mostly luck, so keep the last",
     )
     loss: LossConfig = LossConfig()
     regulariser: RegulariserConfig = RegulariserConfig()
@@ -58,18 +58,18 @@ class TrainingConfig(_Config):
     def _chunking_allowed(self) -> TrainingConfig:
         if self.chunk_steps is not None and self.regulariser.name == "rcs":
             raise ConfigError(
-                f"training.chunk_steps = {self.chunk_steps}: RCS compares what all neurons did in all steps at once; "
-                "leave out chunk_steps, or take another regulariser"
+                f"training.chunk_steps = {self.chunk_steps}: RCS needs the activity of all steps at once; "
+                "leave chunk_steps out, or choose another regulariser"
             )
         return self
 
 
 class CutoffConfig(_Config):
-    max_drop: float = Field(0.005, gt=0, lt=1, description="largest accuracy drop wanted from the cutoff")
+    max_drop: float = Field(0.005, gt=0, lt=1, description="largest accuracy drop that the cutoff may cause")
 
 
 class ExperimentConfig(_Config):
-    """What ``aoi train`` reads; a run folder keeps it with every default filled in."""
+    """The configuration that ``aoi train`` reads. A run folder holds a copy with all defaults filled in."""
 
     name: str = Field(pattern=r"^\w[\w.-]*$", description="also the name of the run folder")
     seed: int = Field(0, ge=0, lt=2**31)
@@ -80,7 +80,7 @@ class ExperimentConfig(_Config):
     cutoff: CutoffConfig = CutoffConfig()
 
     @model_validator(mode="after")
-    def _one_target_a_layer(self) -> ExperimentConfig:
+    def _one_target_per_layer(self) -> ExperimentConfig:
         try:
             self.training.regulariser.targets(len(self.network.layers))
         except ValueError as error:
@@ -89,13 +89,13 @@ class ExperimentConfig(_Config):
 
 
 def explain(error: ValidationError, path: str) -> ConfigError:
-    """What pydantic found, in one line; ``path`` names the file."""
+    """The first error that pydantic found, in one line; ``path`` names the file."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("dense", "conv"))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         message = f"unknown key '{where}'; check its spelling and indentation"
-    elif not where:  # a check of the whole
+    elif not where:  # a check of the whole configuration
         message = first["msg"].removeprefix("Value error, ")
     else:
         value = "" if first["type"] == "missing" else f" = {first['input']!r:.60}"
@@ -104,22 +104,22 @@ def explain(error: ValidationError, path: str) -> ConfigError:
 
 
 def config_folder() -> Path:
-    """The experiments that come along: in a checkout its configs/, in an installation a copy inside the package."""
+    """Folder of the shipped experiments: configs/ of the checkout, or its copy in the installed package."""
     checkout = Path(__file__).parents[3] / "configs"
     return checkout if checkout.is_dir() else Path(__file__).parents[1] / "configs"
 
 
 Change = tuple[str, Any]
-"""A dotted key of a configuration and the value that replaces what is there, as ``("training.epochs", 5)``."""
+"""A dotted key of a configuration and its new value, such as ``("training.epochs", 5)``."""
 
 
 def parse_config(tree: Any, where: str, changes: Iterable[Change] = ()) -> ExperimentConfig:
-    """Checks a parsed YAML document after ``changes``; ``where`` names it in errors. Raises ConfigError."""
+    """Applies ``changes`` to a parsed YAML document and checks it; ``where`` names it in errors. Raises ConfigError."""
     for key, value in changes:
         _put(tree, key.split("."), copy.deepcopy(value), key)
     if not isinstance(tree, dict):
         raise ConfigError(
-            f"{where}: expected keys such as name, encoding, network, training; found {type(tree).__name__}"
+            f"{where}: expected keys such as name, encoding, network and training; found {type(tree).__name__}"
         )
     if "network" in tree:
         tree = {**tree, "network": expand(tree["network"])}
@@ -134,7 +134,7 @@ def load_config(path: Path, changes: Iterable[Change] = ()) -> ExperimentConfig:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file; the ones that come along are in configs/") from None
+        raise ConfigError(f"{path}: no such configuration file; the shipped ones are in {config_folder()}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read as a configuration: {error.strerror}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -143,14 +143,14 @@ def load_config(path: Path, changes: Iterable[Change] = ()) -> ExperimentConfig:
 
 
 def parse_change(text: str) -> Change:
-    """``training.epochs=5`` → the key and its value, read as YAML. Raises ConfigError."""
+    """Splits ``training.epochs=5`` into the key and its value, parsed as YAML. Raises ConfigError."""
     key, separator, value = text.partition("=")
     if not separator or not key:
-        raise ConfigError(f"set {text}: expected key.key=value, as in training.epochs=5")
+        raise ConfigError(f"set {text}: expected key=value, such as training.epochs=5")
     try:
         return key, yaml.safe_load(value)
     except (yaml.YAMLError, RecursionError, ValueError):
-        raise ConfigError(f"set {text}: '{value}' is not a YAML value") from None
+        raise ConfigError(f"set {text}: '{value}' is not a YAML value; quote text with special characters") from None
 
 
 def _put(tree: Any, keys: list[str], value: Any, where: str) -> None:

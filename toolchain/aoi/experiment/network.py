@@ -1,4 +1,4 @@
-"""NetworkSpec: the layers of a trainable network as data. No torch here."""
+"""NetworkSpec: the layers of a trainable network, as data. Does not import torch."""
 
 from __future__ import annotations
 
@@ -19,36 +19,39 @@ class _Spec(BaseModel):
 
 
 class NeuronSpec(_Spec):
-    """CUBA neuron in SLAYER's units (a weight of 1.0 is 64 on the chip)."""
+    """Parameters of a CUBA neuron in SLAYER's units (a weight of 1.0 is 64 on the chip)."""
 
     threshold: float = Field(
-        1.0, ge=1 / 64, lt=64, description="in steps of 1/64; from 64 on SLAYER and Lava disagree at v == threshold"
+        1.0,
+        ge=1 / 64,
+        lt=64,
+        description="multiple of 1/64; from 64 on, SLAYER and Lava differ where v == threshold",
     )
     current_decay: float = Field(0.5, ge=0, le=1, description="fraction of the current lost each step")
     voltage_decay: float = Field(0.1, ge=0, le=1, description="fraction of the voltage lost each step")
-    tau_grad: float = Field(0.003, gt=0, description="SLAYER's width of the surrogate gradient")
-    scale_grad: float = Field(10.0, gt=0, description="SLAYER's height of the surrogate gradient")
+    tau_grad: float = Field(0.003, gt=0, description="width of the surrogate gradient, as in SLAYER")
+    scale_grad: float = Field(10.0, gt=0, description="height of the surrogate gradient, as in SLAYER")
 
 
 class DenseSpec(_Spec):
-    """All-to-all layer; a feature map before it is flattened."""
+    """Fully connected layer; its input is flattened."""
 
     type: Literal["dense"] = "dense"
     neurons: Size
-    delay: bool = Field(False, description="learn an axonal delay of 0 to 62 steps a neuron")
-    recurrent: bool = Field(False, description="each neuron hears the layer's spikes of the step before")
+    delay: bool = Field(False, description="learn an axonal delay of 0 to 62 steps per neuron")
+    recurrent: bool = Field(False, description="each neuron also gets the layer's spikes of the step before")
     weight_scale: float = Field(1.0, gt=0, description="factor on SLAYER's initial weights")
-    recurrent_scale: float = Field(0.3, gt=0, description="the same of the recurrent weights")
+    recurrent_scale: float = Field(0.3, gt=0, description="factor on SLAYER's initial recurrent weights")
 
     @model_validator(mode="after")
-    def _no_delay_in_a_loop(self) -> DenseSpec:
+    def _no_delay_in_recurrent(self) -> DenseSpec:
         if self.recurrent and self.delay:
-            raise ValueError("recurrent and delay: Lava executes no delays in a recurrent layer; use a layer for each")
+            raise ValueError("recurrent and delay: Lava executes no delays in a recurrent layer; use two layers")
         return self
 
 
 class ConvSpec(_Spec):
-    """Two-dimensional convolution; reduce the resolution by stride, NetX has no pooling."""
+    """Two-dimensional convolution. Reduce the resolution by ``stride``: NetX has no pooling."""
 
     type: Literal["conv"] = "conv"
     channels: Size
@@ -64,16 +67,16 @@ HiddenSpec = Annotated[DenseSpec | ConvSpec, Field(discriminator="type")]
 
 
 class NetworkSpec(_Spec):
-    """Hidden layers, then a dense readout with one neuron a class."""
+    """Hidden layers, followed by a dense readout with one neuron per class."""
 
     layers: tuple[HiddenSpec, ...] = Field(min_length=1)
     neuron: NeuronSpec = NeuronSpec()
     readout: Readout = Field(
-        "spikes", description="spikes: output spike counts, what a chip sends; voltage: a non-firing integrator"
+        "spikes", description="spikes: counts of output spikes; voltage: voltages of neurons that never fire"
     )
     readout_weight_scale: float = Field(1.0, gt=0)
 
 
 def pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    """One number stands for both height and width."""
+    """(height, width); a single number is used for both."""
     return (value, value) if isinstance(value, int) else value

@@ -1,4 +1,4 @@
-"""Which regulariser, how strong. No torch here: a configuration is checked before anything slow is imported."""
+"""Configuration of the regulariser. Does not import torch, so that a configuration is checked quickly."""
 
 from __future__ import annotations
 
@@ -6,45 +6,49 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Share = Annotated[float, Field(gt=0, lt=1)]
+_Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class RegulariserConfig(BaseModel):
-    """One table for all: ``strength`` and the epochs hold for each of them, the rest for those that it names."""
+    """Options of all regularisers. ``strength`` and the epochs apply to each; the others name those they apply to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: Literal["str", "rcs", "rate", "none"] = "str"
     strength: float = Field(0.5, ge=0)
-    target: Share | Annotated[tuple[Share, ...], Field(min_length=1)] = Field(
-        0.1, description="STF (str) or spikes a neuron and step (rate) aimed at; one number, or one a hidden layer"
+    target: _Fraction | Annotated[tuple[_Fraction, ...], Field(min_length=1)] = Field(
+        0.1, description="target STF (str) or spikes per neuron and step (rate); one number, or one per hidden layer"
     )
-    early_target: Share | None = Field(
-        None, description="str: STF aimed at in the first step, from where it falls to target; left out: target"
+    early_target: _Fraction | None = Field(
+        None, description="str: target STF in the first step, from which it decays to target; left out: target"
     )
-    fall_steps: float = Field(3.0, gt=0, description="str: steps in which that distance falls to 1/e")
+    fall_steps: float = Field(3.0, gt=0, description="str: time constant of that decay, in steps")
     weight_steps: float | None = Field(
-        None, gt=0, description="str: steps in which the weight of a step falls to 1/e; left out: all weigh the same"
+        None, gt=0, description="str: time constant, in steps, of the decaying step weights; left out: equal weights"
     )
     correct: Literal["end", "step"] = Field(
-        "end", description="str: a prediction counts as correct if it is at T, or step by step"
+        "end", description="str: whether a prediction counts as correct by its last step, or at each step"
     )
-    wrong: bool = Field(False, description="str: treat wrong predictions too")
-    wrong_target: Share | None = Field(None, description="str: STF aimed at for them; left out: as for correct ones")
-    warmup_epochs: int = Field(0, ge=0, description="epochs before it acts")
-    ramp_epochs: int = Field(0, ge=0, description="epochs after those in which its strength grows from 0")
+    wrong: bool = Field(False, description="str: regularise wrong predictions too")
+    wrong_target: _Fraction | None = Field(
+        None, description="str: target STF of wrong predictions; left out: as for correct ones"
+    )
+    warmup_epochs: int = Field(0, ge=0, description="first epochs, without regulariser")
+    ramp_epochs: int = Field(0, ge=0, description="epochs after the warmup in which the strength grows from 0")
 
     def strength_in(self, epoch: int) -> float:
-        """Strength in an epoch, counted from 0."""
-        acting = epoch - self.warmup_epochs
-        if acting < 0:
+        """Strength in this epoch, from 0."""
+        active_epochs = epoch - self.warmup_epochs
+        if active_epochs < 0:
             return 0.0
-        return self.strength * min(1.0, (acting + 1) / (self.ramp_epochs + 1))
+        return self.strength * min(1.0, (active_epochs + 1) / (self.ramp_epochs + 1))
 
     def targets(self, layers: int) -> tuple[float, ...]:
-        """One a hidden layer; ValueError where their number is another."""
+        """One target per hidden layer. Raises ValueError if their number differs."""
         if not isinstance(self.target, tuple):
             return (self.target,) * layers
         if len(self.target) != layers:
-            raise ValueError(f"{len(self.target)} targets for {layers} hidden layers; give one number, or one a layer")
+            raise ValueError(
+                f"{len(self.target)} targets for {layers} hidden layers; give one number, or one per layer"
+            )
         return self.target

@@ -1,7 +1,8 @@
-"""The run folder: what training leaves behind and export picks up.
+"""The run folder, which training writes and export reads.
 
-``config.yaml`` (resolved), ``data.json`` and ``trained_on.npy`` (what was seen), ``checkpoints/`` (resumable),
-``weights.safetensors`` (the best), ``logs/`` (CSV and TensorBoard), later ``network.net``.
+``config.yaml`` (all defaults filled in), ``data.json`` (classes, sensor), ``trained_on.npy`` (fingerprints of the
+recordings), ``checkpoints/`` (to resume), ``weights.safetensors`` (of the kept epoch), ``logs/`` (CSV and TensorBoard),
+later ``network.net``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from aoi.files import atomic_file, write_atomically
 
 
 class RunData(BaseModel):
-    """What training learnt about its recordings."""
+    """Properties of the data set that export needs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,6 +34,8 @@ class RunData(BaseModel):
 
 @dataclass(frozen=True)
 class RunFolder:
+    """The files of a run folder: their paths, and how to read them."""
+
     path: Path
 
     @property
@@ -68,18 +71,23 @@ class RunFolder:
         return self.path / "network.net"
 
     def claim(self, *, overwrite: bool) -> None:
-        """Raises ConfigError unless a new run may be written here. Nothing is changed."""
+        """Raises ConfigError unless a new run may be written here. Changes nothing."""
         for part in (self.path, *self.path.parents):
             if part.exists() and not part.is_dir():
-                raise ConfigError(f"run {self.path}: {part} is a file; name a folder")
+                raise ConfigError(f"run {self.path}: {part} is a file; choose a folder")
         ours = self.config_file.is_file() and self.data_file.is_file()
         if self.path.exists() and any(self.path.iterdir()) and not ours:
-            raise ConfigError(f"run {self.path}: the folder is not empty and holds no run; name a new or an empty one")
+            raise ConfigError(
+                f"run {self.path}: the folder is not empty and holds no run; choose a new or empty folder"
+            )
         if ours and not overwrite:
             raise ConfigError(f"{self.path}: already holds a run; resume continues it, overwrite replaces it")
 
     def start(self, config: ExperimentConfig, about: RunData, trained_on: np.ndarray) -> None:
-        """Takes away what an earlier run left and writes what this one is about. Raises ConfigError or WriteError."""
+        """Removes the files of an earlier run and writes configuration, data set and fingerprints of this one.
+
+        Raises ConfigError or WriteError if the folder cannot be written to.
+        """
         try:
             for folder in (self.checkpoints, self.logs):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -88,7 +96,7 @@ class RunFolder:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
-                f"run {self.path}: cannot be written to ({error.strerror or error}); name a folder that can"
+                f"run {self.path}: cannot be written to ({error.strerror or error}); choose another folder"
             ) from error
         write_atomically(self.config_file, dump_config(config).encode())
         write_atomically(self.data_file, about.model_dump_json(indent=1).encode())
@@ -104,18 +112,18 @@ class RunFolder:
             return RunData.model_validate_json(content)
 
     def read_trained_on(self) -> np.ndarray:
-        """uint64 fingerprints of the recordings that training and validation saw."""
+        """Fingerprints of the recordings used for training and validation, uint64 (recordings,)."""
         with self._reading(self.trained_on_file) as content:
             array = np.load(io.BytesIO(content), allow_pickle=False)
             if array.dtype != np.uint64 or array.ndim != 1:
-                raise ValueError(f"holds {array.dtype} {array.shape} instead of a list of uint64")
+                raise ValueError(f"holds {array.dtype} {array.shape} instead of uint64 (recordings,)")
             return array
 
     @contextmanager
     def _reading(self, file: Path) -> Iterator[bytes]:
-        """Yields the content; whatever is wrong with it becomes one ConfigError."""
+        """Yields the content of ``file``; turns every error in reading it into a ConfigError."""
         if not file.is_file():
-            raise ConfigError(f"{self.path}: not a run folder ({file.name} is missing); aoi train makes one")
+            raise ConfigError(f"{self.path}: not a run folder ({file.name} is missing); make one with aoi train")
         try:
             yield file.read_bytes()
         except (ValueError, EOFError, OSError, yaml.YAMLError, RecursionError) as error:

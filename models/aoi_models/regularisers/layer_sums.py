@@ -1,4 +1,4 @@
-"""What a layer hands on and what it keeps, summed over its neurons at each step."""
+"""Number of spikes and remaining voltage of a layer, summed over its neurons at each step."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from aoi_models.blocks import LayerActivity
 
 
 class LayerSums(NamedTuple):
-    """All of a layer that STR, rate control and the logs look at."""
+    """The sums over the neurons of a layer that STR, rate control and the logs use."""
 
-    sent: torch.Tensor  # (N, T): number of spikes
-    kept: torch.Tensor  # (N, T): positive voltage left after the reset, in SLAYER's units, as the threshold
+    sent: torch.Tensor  # number of spikes, float32 (N, T)
+    kept: torch.Tensor  # positive voltage after the reset, float32 (N, T), in SLAYER's units like the threshold
     neurons: int
 
 
-def strengths(layer: LayerActivity | LayerSums, threshold: float) -> LayerSums:
-    """The sums over a layer's neurons, where they are not at hand already.
+def layer_sums(layer: LayerActivity | LayerSums, threshold: float) -> LayerSums:
+    """The sums over the neurons of a layer, computed only if they are missing.
 
-    The gradient flows through the spikes, see ``str_factor``.
+    The gradient flows through the spikes only, see ``str_factor``.
     """
     if isinstance(layer, LayerSums):
         return layer
@@ -33,14 +33,14 @@ def strengths(layer: LayerActivity | LayerSums, threshold: float) -> LayerSums:
     return LayerSums(layer.spikes.flatten(1, -2).sum(1), kept.flatten(1, -2).sum(1), neurons)
 
 
-def joined(chunks: Sequence[LayerSums]) -> LayerSums:
-    """Of some steps after the other → of all of them."""
+def concatenate(chunks: Sequence[LayerSums]) -> LayerSums:
+    """Joins the sums of successive steps."""
     sent, kept, neurons = zip(*chunks, strict=True)
     return LayerSums(torch.cat(sent, 1), torch.cat(kept, 1), neurons[0])
 
 
 def rows(x: torch.Tensor) -> torch.Tensor:
-    """(N, ..., T) → (T * N, neurons), neurons in the order of memory: the blocks keep time first, so nothing moves."""
+    """Reshapes (N, ..., T) to (T * N, neurons), neurons in memory order; no copy where time is first in memory."""
     x = x.movedim(-1, 0)
     space = sorted(range(2, x.dim()), key=lambda axis: -x.stride(axis))
     return x.permute(0, 1, *space).reshape(x.shape[0] * x.shape[1], -1).contiguous()
