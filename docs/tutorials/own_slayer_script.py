@@ -15,7 +15,6 @@
 # recordings, `Train/<label>/*.bin`; 700 of them and two minutes on one core are enough.
 
 # %%
-import json
 import os
 from pathlib import Path
 
@@ -204,21 +203,3 @@ with aoi.deploy(file) as session:
 right = [answer.prediction == few.labels[answer.index] for answer in answers]
 steps = [answer.decision_step for answer in answers]
 print(f"in Lava: {sum(right) / len(right):.3f} after {sum(steps) / len(steps):.1f} steps, {len(answers)} recordings")
-
-# %%
-print(
-    json.dumps(
-        {
-            "accuracy_at_T": float(accuracy_over_time[-1]),
-            "different_spikes": different,
-            "equal": verified.equal,
-            "executors": verified.executors,
-            "evaluated": {
-                "full_accuracy": evaluated.full_accuracy,
-                "accuracy": evaluated.accuracy,
-                "mean_decision_step": evaluated.mean_decision_step,
-            },
-            "deployed": {"accuracy": sum(right) / len(right), "mean_decision_step": sum(steps) / len(steps)},
-        }
-    )
-)
