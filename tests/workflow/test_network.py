@@ -45,7 +45,7 @@ def test_a_first_convolution_is_told_its_input_shape(tmp_path: Path) -> None:
         layers = [name for name in sorted(full["layer"], key=int) if full["layer"][name]["type"][()] != b"input"]
         for index, name in enumerate(layers):
             full.copy(full["layer"][name], stock.require_group("layer"), str(index))
-    with pytest.raises(aoi.NetXError, match="input.shape"):
+    with pytest.raises(aoi.NetXError, match=r"input.shape"):
         aoi.load(tmp_path / "stock.net")
     net = aoi.load(tmp_path / "stock.net", input_shape=(2, 12, 20))
     assert net.description.input_shape == (2, 12, 20)
