@@ -45,7 +45,7 @@ build: setup
 	$(RUN) twine check --strict dist/*
 
 docs: setup
-	$(RUN) mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 
 clean:
 	rm -rf .venv .tools

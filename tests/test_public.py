@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import inspect
-import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -13,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import aoi
-
-README = Path(__file__).parents[1] / "README.md"
+from tests.readme import python_blocks
 
 
 def test_every_name_is_there_and_documented() -> None:
@@ -49,13 +47,13 @@ def test_importing_it_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_core_needs_neither_torch_nor_lava() -> None:
-    """Load, open, evaluate, run on the engine, verify the engine: with both blocked."""
+def test_the_core_needs_neither_torch_nor_lava(tmp_path: Path) -> None:
+    """Load, open, evaluate, run, calibrate, report, decide live: with both blocked."""
     code = """
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "lava", "lightning", "tonic", "aoi_deploy", "submitit"):
+        if name.partition(".")[0] in ("torch", "lava", "lightning", "tonic", "submitit"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocked())
 import aoi
@@ -65,14 +63,31 @@ found = aoi.evaluate(net, data)
 assert found.samples == 40 and found.full_accuracy > 0.8
 assert aoi.verify(net, data, against="engine").equal
 assert aoi.Engine(net).run(data.batch([0])).scores.shape == (1, 10, 24)
+
+import pathlib, shutil, sys
+from aoi.cli.main import run
+copy = pathlib.Path(sys.argv[1]) / "network.net"
+shutil.copy(net.path, copy)
+few = ["--samples", "20"]
+for arguments in (
+    ["inspect", copy],
+    ["calibrate", copy],
+    ["evaluate", copy, *few, "--corrupt", "drop:0.1"],
+    ["compare", copy, *few, "--rules", "confidence,fixed"],
+    ["cost", copy, *few],
+    ["report", copy, *few],
+    ["run", copy, "--source", "digits", "--windows", "5"],
+    ["verify", copy, "--against", "engine"],
+    ["export-monitor", copy, "--out", copy.parent / "c", "--rule", "int-confidence:0.9"],
+):
+    assert run([str(each) for each in arguments]) == 0, arguments
+assert run(["doctor"]) == 1  # Lava is installed here, and broken: it is blocked
+assert run(["deploy", str(copy), "--no-cutoff", "--samples", "2"]) == 2
+assert run(["verify", str(copy)]) == 2
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def readme_code() -> str:
-    """The README's Python, as it stands there."""
-    text = README.read_text(encoding="utf-8")
-    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "'aoi install-lava' installs it" in done.stderr
 
 
 def test_the_readmes_code_runs(tmp_path: Path) -> None:
@@ -81,7 +96,7 @@ def test_the_readmes_code_runs(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise ImportError('a folder of the user was imported')")
     script = tmp_path / "script.py"
-    script.write_text(readme_code())
+    script.write_text("\n".join(python_blocks()))
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "mean decision step" in done.stdout

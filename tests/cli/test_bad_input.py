@@ -76,7 +76,7 @@ def test_train_configuration(aoi: Aoi, tmp_path: Path) -> None:
 
 def test_train_data(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
     refuse(train(aoi, tmp_path, "--data", tmp_path / "nowhere"), "nowhere")
-    refuse(train(aoi, tmp_path), "NMNIST", "--download")
+    refuse(train(aoi, tmp_path), "NMNIST", "option download")
     (recordings / "Train" / "2").mkdir()
     refuse(train(aoi, tmp_path, "--data", recordings), "Train/2")
     (recordings / "Train" / "2").rmdir()

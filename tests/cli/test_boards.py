@@ -101,7 +101,7 @@ def test_a_measurement_stands_next_to_the_estimate(aoi: Aoi, calibrated_run: Pat
         (("cost", "NET", "--board", "loihi3"), "oheogulch"),
         (("inspect", "NET", "--board", "loihi3"), "oheogulch"),
         (("export-monitor", "NET", "--out", "OUT"), "int-confidence"),
-        (("export-monitor", "NET", "--out", "NET", "--rule", "int-gap:1"), "no folder"),
+        (("export-monitor", "NET", "--out", "NET", "--rule", "int-gap:1"), "is not a folder"),
     ],
 )
 def test_bad_input(aoi: Aoi, calibrated_run: Path, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:

@@ -88,7 +88,7 @@ def test_bad_input(aoi: Aoi, runs: tuple[Path, Path], tmp_path: Path) -> None:
     refuse(aoi("compare", runs[0], runs[0] / "network.net", *out), "named twice")
     refuse(aoi("compare", runs[0], "--rules", "fixed,luck", *out), "'luck'", "patience")
     refuse(aoi("compare", runs[0], "--max-drop", "0", *out), "max_drop 0")
-    refuse(aoi("compare", runs[0], "--split", "calibration", *out), "--split calibration")
+    refuse(aoi("compare", runs[0], "--split", "calibration", *out), "split calibration")
     refuse(aoi("compare", runs[0], "--rules", "fixed", "--out", tmp_path), "is a folder", "compare.png")
     assert not (tmp_path / "never.png").exists()
     damaged = tmp_path / "damaged.net"

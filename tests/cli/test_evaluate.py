@@ -15,6 +15,7 @@ from aoi.workflow.evaluate import run_engine
 from aoi.workflow.network import load
 from aoi.workflow.recordings import open_data
 from tests.cli.conftest import Aoi, Finished
+from tests.cli.test_bad_input import refuse_usage
 
 
 @pytest.fixture(scope="module")
@@ -154,10 +155,10 @@ def test_bad_values(aoi: Aoi, calibrated: Path) -> None:
         ("hot:257", "16x16", "256 pixels"),
     ):
         refuse(aoi("evaluate", calibrated, "--corrupt", text), text.partition(":")[0], *words)
-    refuse(aoi("evaluate", calibrated, "--rules", "best"), "--rules best", "'best'", "patience")
+    refuse(aoi("evaluate", calibrated, "--rules", "best"), "rules best", "'best'", "patience")
     refuse(aoi("evaluate", calibrated, "--rules", "all", "--max-drop", "1"), "max_drop 1")
-    refuse(aoi("evaluate", calibrated, "--rules", "gap", "--split", "calibration"), "--split calibration", "gap")
-    refuse(aoi("evaluate", calibrated, "--split", "best"), "--split best")
+    refuse(aoi("evaluate", calibrated, "--rules", "gap", "--split", "calibration"), "split calibration", "gap")
+    refuse_usage(aoi("evaluate", calibrated, "--split", "best"), "'best'", "validation")
 
 
 def test_recordings_that_do_not_fit(aoi: Aoi, calibrated: Path, tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_recordings_that_do_not_fit(aoi: Aoi, calibrated: Path, tmp_path: Path) 
     assert result.returncode == 0, result.stderr  # one recording is enough; nothing has to be fitted
     refuse(
         aoi("evaluate", calibrated, "--data", tmp_path / "test", "--rules", "all"),
-        "split 'calibration' is empty", "leave entropy, gap, conformal out of --rules",
+        "split 'calibration' is empty", "leave entropy, gap, conformal out of the rules",
     )  # fmt: skip
 
 
@@ -193,4 +194,4 @@ def test_fitting_on_what_training_saw_is_refused(aoi: Aoi, calibrated: Path, tmp
     other = metadata.data.splits.model_copy(update={"seed": 1})
     data = metadata.data.model_copy(update={"splits": other})
     update_metadata(net, metadata.model_copy(update={"data": data}))
-    refuse(aoi("evaluate", net, "--rules", "gap"), "were seen in training", "leave gap out of --rules")
+    refuse(aoi("evaluate", net, "--rules", "gap"), "were seen in training", "leave gap out of the rules")

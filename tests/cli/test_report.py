@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Aoi
-from tests.cli.test_bad_input import refuse
+from tests.cli.test_bad_input import refuse, refuse_usage
 
 
 def data_of(page: Path) -> dict:
@@ -84,10 +84,10 @@ def test_bad_input(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
     refuse(aoi("report", tmp_path / "none"), "none", "no such file")
     (tmp_path / "empty").mkdir()
     refuse(aoi("report", tmp_path / "empty"), "empty", "network.net", "aoi export")
-    refuse(aoi("report", calibrated_run, "--split", "exam"), "--split exam")
-    refuse(aoi("report", calibrated_run, "--out", tmp_path), "--out", "is a folder")
+    refuse_usage(aoi("report", calibrated_run, "--split", "exam"), "'exam'", "validation")
+    refuse(aoi("report", calibrated_run, "--out", tmp_path), str(tmp_path), "is a folder")
     (tmp_path / "file").touch()
-    refuse(aoi("report", calibrated_run, "--samples", "9", "--out", tmp_path / "file" / "page.html"), "--out", "file")
+    refuse(aoi("report", calibrated_run, "--samples", "9", "--out", tmp_path / "file" / "page.html"), "page.html")
 
 
 def test_names_stay_text(hostile_report: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.packaging.conftest import Built
 from tests.packaging.pythons import UV, VERSIONS, find_python, newest, run
+from tests.readme import python_blocks
 
 pytestmark = pytest.mark.slow
 TINY = Path(__file__).with_name("run_tiny_network.py")
@@ -41,9 +42,14 @@ def test_core_by_plain_pip_then_lava(version: str, built: Built, project: Path, 
     run(python, "-c", "import aoi, aoi_models, aoi_deploy", cwd=project)
     zoo = run(python, "-c", "import aoi_models.zoo; print(aoi_models.zoo.__path__[0])", cwd=project).strip()
     net = f"{zoo}/digits.net"
+    assert run(aoi, "--version", cwd=project).startswith("aoi ")
     answers = json.loads(run(aoi, "evaluate", net, "--data", "digits", "--json", cwd=project, **cache))
     assert (answers["samples"], answers["steps"]) == (438, 24)
     assert answers["full_accuracy"] == pytest.approx(0.9703, abs=0.0001)  # integers: the same on each Python
+
+    core, with_lava = python_blocks()
+    (project / "first.py").write_text(core)
+    assert "mean decision step" in run(python, "first.py", cwd=project, **cache)
 
     for _ in range(2):  # again: nothing changes
         installed = json.loads(run(aoi, "install-lava", "--json", cwd=project))
@@ -51,6 +57,8 @@ def test_core_by_plain_pip_then_lava(version: str, built: Built, project: Path, 
         assert not installed["slayer"]
         assert "torch is not installed" in installed["slayer_lacks"]
     assert "equal" in run(python, TINY, cwd=project)
+    (project / "second.py").write_text(core + with_lava)
+    assert len(run(python, "second.py", cwd=project, **cache).splitlines()) > 438
     arguments = ["--data", "digits", "--samples", "20", "--json"]
     deployed = json.loads(run(aoi, "deploy", net, *arguments, cwd=project, **cache))
     assert (deployed["samples"], deployed["target"]) == (20, "sim")

@@ -40,6 +40,8 @@ from aoi_models.training.factors import FactorLog
 from aoi_models.training.module import AnytimeModule
 from aoi_models.training.processes import Processes, processes
 
+_LOG = logging.getLogger("aoi")
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -168,13 +170,13 @@ class _Checkpoint(ModelCheckpoint):
 
 
 class _ProgressLines(lightning.Callback):
-    """Prints ten lines of progress per run where there is no terminal for a bar, such as a log file."""
+    """Logs ten lines of progress per run where there is no terminal for a bar, such as a log file."""
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
         if trainer.is_global_zero and (epoch % max(1, epochs // 10) == 0 or epoch == epochs):
             accuracy = float(trainer.callback_metrics["val_accuracy"])
-            print(f"epoch {epoch} of {epochs}: validation accuracy at T {accuracy:.4f}", file=sys.stderr, flush=True)
+            _LOG.info("epoch %d of %d: validation accuracy at T %.4f", epoch, epochs, accuracy)
 
 
 def _load_checkpoint(checkpoint: Path) -> dict[str, Any]:

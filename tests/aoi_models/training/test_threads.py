@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 # In its first parallel loop, numba sets OpenMP's thread count to all cores, and thereby torch's.
@@ -30,6 +32,7 @@ raise SystemExit(code)
 """
 
 
+@pytest.mark.slow
 def test_one_thread(tmp_path: Path) -> None:
     script = WATCHED.format(config=str(ROOT / "configs" / "digits.yaml"), folder=str(tmp_path / "run"))
     environment = {**os.environ, "NUMBA_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}

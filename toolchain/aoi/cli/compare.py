@@ -37,10 +37,10 @@ def command(
     """
     from aoi.report.comparison import plot_comparison
     from aoi.workflow.compare import compare_networks, rule_names
-    from aoi.workflow.network import network_path
+    from aoi.workflow.network import output_folder
 
     names = rule_names(rules)
-    target = out or network_path(runs[0]).parent / "compare.png"
+    target = out or output_folder(runs[0]) / "compare.png"
     if target.is_dir():
         raise DataError(f"--out {target}: is a folder; name a file, as {target / 'compare.png'}")
     with progress() as advance:

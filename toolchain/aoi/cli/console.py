@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
 
 
+@cache
 def stderr() -> Console:
+    """The one console on stderr: lines that are printed while a bar moves appear above it."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
@@ -89,22 +92,38 @@ def progress() -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield lambda label, done, total: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
+    bars = _Bars()
+    try:
+        yield bars
+    finally:
+        bars.stop()
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    tasks: dict[str, Any] = {}
-    with Bars(*columns, console=stderr()) as bars:
 
-        def advance(label: str, done: int, total: int) -> None:
-            if label not in tasks:
-                tasks[label] = bars.add_task(label, total=total)
-            bars.update(tasks[label], completed=done, total=total)
+class _Bars:
+    """Shows the bars of unfinished work and leaves the terminal to others, such as Lightning's bar, in between."""
 
-        yield advance
+    def __init__(self) -> None:
+        self._live: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        if self._live is None:
+            self._live = _new_bars()
+            self._live.start()
+        if label not in self._tasks:
+            self._tasks[label] = self._live.add_task(label, total=total)
+        self._live.update(self._tasks[label], completed=done, total=total)
+        if self._live.finished:
+            self.stop()
+
+    def stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+        self._live, self._tasks = None, {}
+
+
+def _new_bars() -> Any:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=stderr())

@@ -90,7 +90,7 @@ def command(
     Example: aoi deploy runs/demo/network.net --target slurm --partition oheogulch --on-node sim
     """
     from aoi.workflow.deploy import deploy_jobs, deploy_recordings
-    from aoi.workflow.network import network_path, require_rule
+    from aoi.workflow.network import output_folder, require_rule
     from aoi.workflow.recordings import open_selection
 
     check_cutoff(no_cutoff, rule)
@@ -98,11 +98,11 @@ def command(
     if place.target == "slurm":  # refuses what is not there, before anything is read
         from aoi_deploy.targets.cluster import Cluster
 
-        jobs = Cluster(cluster.job_options(place.board), network_path(network.net).parent / "jobs")
+        jobs = Cluster(cluster.job_options(place.board), output_folder(network.net) / "jobs")
     net = network.load()
     _check_board(net, place, cluster)
     chosen = None if no_cutoff else require_rule(net, rule or "own")
-    folder = out or net.path.parent / "deploy"
+    folder = out or output_folder(network.net) / "deploy"
     with progress() as advance:
         data = open_selection(net, recordings.selection, advance)
         if jobs is not None:

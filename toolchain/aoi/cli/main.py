@@ -93,7 +93,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Runs one command line; typer itself explains wrong usage (2) and turns Ctrl-C into 130."""
     try:
         with remarks():
-            app(arguments)
+            app(arguments, prog_name="aoi")
     except SystemExit as end:
         if end.code == INTERRUPTED:
             show_error("interrupted")

@@ -58,7 +58,7 @@ class NetworkOptions:
         """Reads the file. Raises NetXError, DataError."""
         from aoi.workflow.network import load
 
-        return load(_zoo_name(self.net), input_shape=shape_of(self.input_shape), values=values)
+        return load(self.net, input_shape=shape_of(self.input_shape), values=values)
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,6 @@ def shape_of(text: str | None) -> tuple[int, int, int] | None:
     if min(channels, height, width) < 1:
         raise DataError(f"--input-shape {text}: expected C,H,W, three whole numbers from 1, as 2,34,34")
     return channels, height, width
-
-
-def _zoo_name(path: Path) -> str | Path:
-    """``zoo:digits`` is no path, whatever the command line made of it."""
-    text = str(path)
-    return text if text.startswith("zoo:") else path
 
 
 def expand_groups(command: Callable[..., None]) -> Callable[..., None]:

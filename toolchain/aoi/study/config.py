@@ -175,5 +175,7 @@ def _expanded(source: str | None, where: str) -> str | None:
     text = os.path.expandvars(source)
     unset = _UNSET.search(text)
     if unset:
-        raise ConfigError(f"{where} = {source}: ${unset[1]} is not set; set it, or name the recordings (data)")
+        raise ConfigError(
+            f"{where} = {source}: ${unset[1]} is not set; set it, or name the recordings with the option data"
+        )
     return text

@@ -18,7 +18,7 @@ from aoi.events.recording import set_fingerprint
 from aoi.netx.metadata import CutoffPolicy, Metadata
 from aoi.netx.write import update_metadata
 from aoi.workflow.evaluate import run_engine
-from aoi.workflow.network import Network
+from aoi.workflow.network import Network, refuse_zoo
 from aoi.workflow.progress import Progress, log
 from aoi.workflow.recordings import Recordings, refuse_seen
 from aoi.workflow.result import Result
@@ -99,7 +99,7 @@ def calibrate(
         progress: called with (what, done, total).
 
     Raises:
-        DataError: the request makes no sense, or training or reporting own these recordings.
+        DataError: the request makes no sense, training or reporting own these recordings, or the file is the zoo's.
         WriteError: the file cannot be rewritten.
 
     Example:
@@ -107,6 +107,7 @@ def calibrate(
         'confidence'
     """
     check_request(max_drop, risk, rule, temperature)
+    refuse_zoo(network)
     if data.config is not None:
         check_split(data.split)
     refuse_seen(network, data.spikes, "", "calibrate on recordings that training did not see")

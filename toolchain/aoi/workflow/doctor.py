@@ -66,7 +66,7 @@ def _lava() -> Check:
         from lava.lib.dl.netx.hdf5 import Network
 
         assert Network is not None
-    except Exception as error:  # whatever an installation of anybody's raises
+    except Exception as error:  # whatever an installation raises
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return Check("Lava", "broken", found, f"{reason}; 'aoi install-lava' installs what it needs", needed=True)
     return Check("Lava", "ok", found, needed=True)
@@ -74,15 +74,12 @@ def _lava() -> Check:
 
 def _slayer() -> Check:
     from importlib.metadata import version
-    from importlib.util import find_spec
 
     lacks = "nothing can be trained; pip install 'aoi-toolchain[train]', then aoi install-lava"
     try:
-        if find_spec("torch") is not None and find_spec("lava.lib.dl.slayer") is not None:
+        if _is_here("torch") and _is_here("lava.lib.dl.slayer"):
             return Check("SLAYER", "ok", f"in lava-dl, on torch {version('torch')}")
-    except ModuleNotFoundError:
-        pass
-    except Exception as error:
+    except Exception as error:  # whatever an installation raises
         return Check("SLAYER", "broken", "", f"{type(error).__name__}: {error}; {lacks}")
     return Check("SLAYER", "missing", "", lacks)
 
@@ -94,33 +91,41 @@ def _gpu() -> Check:
         if torch.cuda.is_available():
             return Check("GPU", "ok", torch.cuda.get_device_name())
         built = torch.version.cuda
-    except Exception as error:
+    except ModuleNotFoundError:
+        return Check("GPU", "missing", "", "torch, which only training needs, is not installed")
+    except Exception as error:  # whatever an installation raises
         return Check("GPU", "broken", "", f"torch: {type(error).__name__}: {error}")
     why = f"torch sees no CUDA device (built for CUDA {built})" if built else "torch is built without CUDA"
     return Check("GPU", "missing", "", f"{why}; training runs on the CPU")
 
 
 def _extension() -> Check:
-    from importlib.util import find_spec
-
     name = "Loihi extension"
     module = "lava.utils.loihi2_profiler"  # by which Lava itself tells
-    if find_spec(module) is None:
+    if not _is_here(module):
         return Check(
             name, "missing", "", f"{module}, of Intel's lava-loihi (INRC members); no board can be used without it"
         )
-    if find_spec("lava.proc.embedded_io") is None:
+    if not _is_here("lava.proc.embedded_io"):
         return Check(name, "broken", module, "lava.proc.embedded_io: no spikes reach a chip without its adapters")
     return Check(name, "ok", module)
 
 
-def _slurm() -> Check:
+def _is_here(module: str) -> bool:
+    """Is the module installed? Its parent packages are imported, it is not."""
     from importlib.util import find_spec
 
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a parent
+        return False
+
+
+def _slurm() -> Check:
     from aoi_deploy.cluster import slurm
 
     reason = slurm.unavailable()
-    if reason is None and find_spec("submitit") is None:
+    if reason is None and not _is_here("submitit"):
         reason = "submitit; pip install 'aoi-toolchain[cluster]'"
     if reason:
         return Check("Slurm", "missing", "", reason)

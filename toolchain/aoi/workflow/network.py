@@ -7,15 +7,13 @@ from functools import cached_property
 from importlib.resources import as_file, files
 from os import PathLike
 from pathlib import Path
-from typing import Literal
 
 from aoi.cutoff.rule import Rule, parse_rule, rule_of_policy
 from aoi.errors import DataError
 from aoi.events.encoding import Encoding
 from aoi.netx.read import NetworkFile, read_network
 
-Own = Literal["own"]
-"""The rule that the network file holds."""
+_ZOO = files("aoi_models.zoo")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -96,8 +94,25 @@ def network_path(source: str | PathLike[str]) -> Path:
     return path
 
 
+def output_folder(source: str | PathLike[str]) -> Path:
+    """Where results about a network go by default: its run folder, the folder of its file, or ``runs/NAME`` for
+    ``zoo:NAME``."""
+    text = str(source)
+    if text.startswith("zoo:"):
+        return Path("runs") / text.removeprefix("zoo:")
+    path = Path(source)
+    return path if path.is_dir() else path.parent
+
+
+def refuse_zoo(network: NetworkFile) -> None:
+    """Raises DataError for a file of the zoo: it belongs to the installed package."""
+    with as_file(_ZOO / network.path.name) as path:
+        if path == network.path:
+            raise DataError(f"{network.path}: comes with the package and is not rewritten; copy it, then name the copy")
+
+
 def _in_zoo(name: str) -> Path:
-    folder = files("aoi_models.zoo")
+    folder = _ZOO
     trained = sorted(file.name.removesuffix(".net") for file in folder.iterdir() if file.name.endswith(".net"))
     if name not in trained:
         raise DataError(f"zoo:{name}: there is no such trained network; the zoo has {', '.join(trained)}")

@@ -16,7 +16,7 @@ from aoi.report.page import most_samples, render
 from aoi.report.subject import BoardNote, Subject
 from aoi.workflow.cost import costs, span
 from aoi.workflow.evaluate import evaluate_run, run_engine
-from aoi.workflow.network import Network, load
+from aoi.workflow.network import Network, load, output_folder
 from aoi.workflow.progress import Progress, log
 from aoi.workflow.recordings import Selection, open_selection, warn_of_calibration
 
@@ -37,7 +37,7 @@ def report(
     """
     selection = selection or Selection()
     network = load(source)
-    folder = Path(source) if Path(source).is_dir() else network.path.parent
+    folder = output_folder(source)
     out = out or folder / "report.html"
     if out.is_dir():
         raise DataError(f"out {out}: is a folder; name the page, as {out / 'report.html'}")

@@ -103,6 +103,8 @@ def verify(
             if against == name:
                 raise
             left_out.append(f"{name}, because of {error}")
+        if progress is not None:
+            progress(f"running in {name}", len(inputs), len(inputs))
     if len(traces) == 1:
         raise NetXError(
             f"{network.path}: nothing can be compared with: {'; '.join(left_out)}; against='engine' is left"

@@ -29,7 +29,7 @@ def open_named(spec: NamedSet, *, download: bool) -> ListedDataset:
     missing, dataset = _inspect(spec, root)
     if missing and not download:
         raise DataError(
-            f"{spec.name}: {missing}; put {spec.layout} there, allow the download (download), or name a folder "
+            f"{spec.name}: {missing}; put {spec.layout} there, fetch it with the option download, or name a folder "
             "Train|Test/<label>/<recording>"
         )
     if missing:
