@@ -1,4 +1,4 @@
-"""Shared by all tests."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.slurm_cluster import Cluster, running_cluster
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Encoded recordings go into a folder of this test run, never into the user's cache."""
+    """Caches encoded recordings in a folder of this test run, not in the user's cache."""
     os.environ["AOI_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
 def nmnist_folder() -> Path:
-    """Real N-MNIST recordings, Train/<label>/*.bin."""
+    """A folder of real N-MNIST recordings, Train/<label>/*.bin."""
     folder = os.environ.get("AOI_DATA_DIR")
     if not folder:
         pytest.skip("AOI_DATA_DIR is unset: it names a folder of N-MNIST recordings, Train/<label>/*.bin")
@@ -28,6 +28,6 @@ def nmnist_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A real Slurm cluster of one node; skipped, saying what to install, where Slurm is missing."""
+    """A real Slurm cluster of one node; if Slurm is missing, tests are skipped with a reason."""
     with running_cluster(tmp_path_factory.mktemp("slurm")) as cluster:
         yield cluster

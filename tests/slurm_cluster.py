@@ -1,4 +1,4 @@
-"""A real Slurm cluster of one node, as long as the tests run: munged, slurmctld and slurmd of Debian's packages."""
+"""A real Slurm cluster of one node for the tests: munged, slurmctld and slurmd of Debian's packages."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _READY_S = 30.0
 
 
 def require_slurm() -> None:
-    """Skips where the programs are missing or may not run; an error where AOI_SLURM=required."""
+    """Skips the test if the programs are missing or cannot run; fails it with AOI_SLURM=required."""
     absent = [name for name in _PROGRAMS if shutil.which(name, path=_PATH) is None]
     reason = f"{absent[0]} is missing: {INSTALL}" if absent else None
     if reason is None and os.geteuid() != 0:
-        reason = "Slurm's daemons have to be started by root"
+        reason = "only root can start Slurm's daemons"
     if reason is None:
         return
     if os.environ.get("AOI_SLURM") == "required":
@@ -35,7 +35,7 @@ def require_slurm() -> None:
 
 @dataclass
 class Cluster:
-    """Partitions: ``oheogulch``, named as on the cloud, at most two minutes; ``cpu``, an hour."""
+    """Partitions: ``oheogulch``, named as on Intel's cloud, with a limit of two minutes; ``cpu``, of an hour."""
 
     folder: Path
     environment: dict[str, str]
@@ -54,7 +54,7 @@ class Cluster:
         daemon.wait()
 
     def revive(self) -> None:
-        """Starts the daemons that are not there: what a test that failed killed is not missing in the next one."""
+        """Starts missing daemons, in case a failed test has killed some."""
         self.start(*(name for name in _COMMANDS if name not in self.daemons))
 
     def wait_ready(self) -> None:
@@ -169,7 +169,7 @@ PartitionName=cpu Nodes=ALL MaxTime=60 State=UP
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
-    """Sets SLURM_CONF for this process as long as the cluster runs. Nothing of it is left behind."""
+    """Runs a cluster, with SLURM_CONF set for this process, and removes all of it at the end."""
     require_slurm()
     for name in ("state", "spool"):
         (folder / name).mkdir()

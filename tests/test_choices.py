@@ -1,4 +1,4 @@
-"""Choices agree with what implements them."""
+"""Choices agree with their implementations."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from aoi.events.corrupt import Corruption
 from aoi.netx.metadata import Metadata
 
 
-def test_names_match_what_they_choose() -> None:
+def test_choices_match_the_implementations() -> None:
     assert get_args(RuleName) == tuple(RULES)
     assert get_args(CorruptionKind) == get_args(get_type_hints(Corruption)["kind"])
     assert get_args(Readout) == get_args(Metadata.model_fields["readout"].annotation)
 
 
 @pytest.mark.parametrize("text", ["test", "Test", "TEST"])
-def test_the_case_of_a_split_does_not_matter(text: str) -> None:
+def test_case_of_a_split_does_not_matter(text: str) -> None:
     assert parse_split(text) == "test"
 
 
-def test_an_unknown_split_is_refused_with_the_known_ones() -> None:
+def test_error_for_an_unknown_split_lists_the_splits() -> None:
     with pytest.raises(DataError, match="split 'Tset': is not one of train, validation, calibration, test"):
         parse_split("Tset")
 
 
-def test_importing_the_choices_imports_nothing_heavy() -> None:
+def test_choices_import_no_heavy_package() -> None:
     code = "import sys, aoi.choices; print('numpy' in sys.modules or 'pydantic' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is the old or the new one, never a part."""
+"""Atomic writes: a file is the old one or the complete new one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_content_and_permissions(tmp_path: Path) -> None:
     assert path.stat().st_mode == plain.stat().st_mode
 
 
-def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> None:
+def test_failure_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
 
@@ -34,7 +34,7 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_new_file_appears_at_the_end(tmp_path: Path) -> None:
+def test_new_file_appears_only_when_complete(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with atomic_path(path) as temporary:
         temporary.write_bytes(b"new")
@@ -59,7 +59,7 @@ def test_unwritable_paths_are_refused(tmp_path: Path) -> None:
     assert Path("/dev/full").is_char_device()
 
 
-def test_a_full_disk_is_a_write_error_and_other_errors_pass(tmp_path: Path) -> None:
+def test_full_disk_is_a_write_error_and_other_errors_are_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with pytest.raises(WriteError, match="No space left"), atomic_path(path), Path("/dev/full").open("w") as full:
         full.write("new")

@@ -15,7 +15,7 @@ import aoi
 from tests.readme import python_blocks
 
 
-def test_every_name_is_there_and_documented() -> None:
+def test_public_names_exist_and_are_documented() -> None:
     assert sorted(aoi.__all__) == aoi.__all__
     assert set(aoi.__all__) == {*aoi._HOME, "__version__"}
     for name in aoi.__all__:
@@ -27,7 +27,7 @@ def test_every_name_is_there_and_documented() -> None:
         aoi.nothing  # noqa: B018
 
 
-def test_every_function_says_what_it_takes_raises_and_looks_like() -> None:
+def test_docstrings_have_arguments_errors_and_examples() -> None:
     for name in ("load", "open_data", "train", "export", "verify", "calibrate", "evaluate", "deploy"):
         text = inspect.getdoc(getattr(aoi, name)) or ""
         for part in ("Args:", "Raises:", "Example:"):
@@ -36,7 +36,7 @@ def test_every_function_says_what_it_takes_raises_and_looks_like() -> None:
             assert f"{parameter}:" in text or f"``{parameter}``:" in text, f"{name}: {parameter}"
 
 
-def test_importing_it_imports_nothing_heavy() -> None:
+def test_import_imports_no_heavy_package() -> None:
     code = (
         "import sys, aoi\n"
         "heavy = {'torch', 'lava', 'numpy', 'h5py', 'numba', 'tonic', 'lightning', 'matplotlib', 'pydantic', 'typer'}\n"
@@ -47,7 +47,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_core_needs_neither_torch_nor_lava(tmp_path: Path) -> None:
+def test_core_needs_neither_torch_nor_lava(tmp_path: Path) -> None:
     """Load, open, evaluate, run, calibrate, report, decide live: with both blocked."""
     code = """
 import sys
@@ -90,7 +90,7 @@ assert run(["verify", str(copy)]) == 2
     assert "'aoi install-lava' installs it" in done.stderr
 
 
-def test_the_readmes_code_runs(tmp_path: Path) -> None:
+def test_code_of_the_readme_runs(tmp_path: Path) -> None:
     """As it stands there, in a folder that has ``models``, ``deploy`` and ``toolchain`` of its own."""
     for name in ("models", "deploy", "toolchain"):
         (tmp_path / name).mkdir()
@@ -103,7 +103,7 @@ def test_the_readmes_code_runs(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) > 438
 
 
-def test_the_examples_of_the_docstrings_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_in_docstrings_are_correct(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that need no training: each is executed and compared with what it claims."""
     net = aoi.load("zoo:digits")
     data = aoi.open_data("digits", net, split="test")

@@ -1,1 +1,1 @@
-"""What ``aoi bench`` measures: one module a benchmark. Each compares results before it compares times."""
+"""The benchmarks of ``aoi bench``, one per module. Each checks that results are equal before it compares times."""

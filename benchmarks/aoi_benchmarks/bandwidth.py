@@ -1,4 +1,4 @@
-"""How fast this machine reads: what the engine's use of its weights is held against."""
+"""Read bandwidth of this machine's caches, to compare with the bandwidth of the engine's weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-_PASS_S = 0.02  # long enough that starting threads does not count
+_PASS_S = 0.02  # long enough to neglect the start of threads
 _REPEATS = 5
 
 
@@ -17,17 +17,17 @@ _REPEATS = 5
 def _read(words: np.ndarray, passes: int) -> int:
     total = 0
     for each in range(passes):
-        part = words[each & 1 :]  # another start each time, so that no compiler takes the passes for one
-        for index in range(len(part)):  # iterating over the array itself is not vectorised
+        part = words[each & 1 :]  # alternating starts, so that the compiler cannot merge the passes
+        for index in range(len(part)):  # numba does not vectorise an iteration over the array itself
             total += part[index]
     return total
 
 
 @cache
 def bytes_per_second(size: int, threads: int) -> float:
-    """Bytes a second that ``threads`` cores sum up together, each going over ``size`` bytes of its own again and again.
+    """Bytes per second that ``threads`` cores read together, each summing its own ``size`` bytes repeatedly.
 
-    So many bytes stay in the smallest cache that holds them. The best of a few passes.
+    The bytes stay in the smallest cache that can hold them. Returns the best of a few passes.
     """
     words = [np.ones(max(size // 8, 64), np.int64) for _ in range(threads)]
     passes = 16

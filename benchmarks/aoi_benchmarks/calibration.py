@@ -1,4 +1,4 @@
-"""Does the certified drop hold? The tables of docs/calibration.md, computed anew."""
+"""How often the certified drop holds: computes the tables of docs/calibration.md."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from aoi_benchmarks.report import Report
 
 _RULES: tuple[RuleName, ...] = ("confidence", "entropy", "gap", "int-confidence", "patience", "fixed")
 _CAMERAS = 12
-"""Simulated cameras, each with a noise of its own: so many recordings of each digit measure a drop to 0.002."""
+"""Number of simulated cameras, each with its own noise. This many recordings of each digit measure a drop to 0.002."""
 _UNSEEN: tuple[Split, ...] = ("calibration", "test")
 _TRIALS = ((1500, 0.005), (1500, 0.01), (398, 0.01))
 
 
 def bench(*, network: Path, quick: bool = False) -> Report:
-    """``network``: trained on the digits; where there is no such file, its rows are left out."""
-    worlds = {name: make(4000, np.random.default_rng(1)) for name, make in DISTRIBUTIONS.items()}
+    """Runs the benchmark; ``network`` is trained on the digits, and its rows are left out if there is no such file."""
+    distributions = {name: make(4000, np.random.default_rng(1)) for name, make in DISTRIBUTIONS.items()}
     unseen = _unseen(network, cameras=2 if quick else _CAMERAS) if network.is_file() else None
     if unseen is not None:
-        worlds["digits"] = unseen[0]
+        distributions["digits"] = unseen[0]
     if quick:
-        worlds = dict(list(worlds.items())[:1])
+        distributions = dict(list(distributions.items())[:1])
     repetitions = 10 if quick else 2000
-    log.info(f"calibrate-then-test, {repetitions} times on each of {', '.join(worlds)}: about 20 seconds each")
-    tables = {"allowances": allowance_table(), "simulate": validity_table(worlds, repetitions=repetitions)}
+    log.info(f"calibrate-then-test, {repetitions} times on each of {', '.join(distributions)}: about 20 seconds each")
+    tables = {"allowances": allowance_table(), "simulate": validity_table(distributions, repetitions=repetitions)}
     if unseen is not None:
         digits, object_of = unseen
         rules, divisions = (_RULES[:1], 2) if quick else (_RULES, 20)
@@ -43,15 +43,15 @@ def bench(*, network: Path, quick: bool = False) -> Report:
         )
     text = "\n\n".join(f"<!-- {name} -->\n{table}" for name, table in tables.items())
     if unseen is None:
-        text += f"\n\n{network} is not there, so the rows on digits are left out: 'aoi demo' makes it"
+        text += f"\n\n{network} does not exist, so the rows on digits are left out; make it with 'aoi demo'"
     return Report(text=text, more=tables)
 
 
 def _unseen(path: Path, cameras: int) -> tuple[Runs, np.ndarray]:
-    """Runs of the digits that it was not trained on, each filmed by ``cameras``, and which digit each shows."""
+    """Runs of digits not used in training, each recorded by all cameras, and the index of each run's digit."""
     network = load(path)
     if network.metadata is None or network.metadata.data is None or network.metadata.data.source != "digits":
-        raise DataError(f"{path}: was not trained on the digits; 'aoi demo' makes a network that was")
+        raise DataError(f"{path}: was not trained on the digits; use a network of 'aoi demo'")
     runs, labels = [], []
     shown: list[str] = []
     for camera in range(cameras):

@@ -1,4 +1,4 @@
-"""The engine against stock Lava, against our own Lava session, and against SLAYER's forward pass."""
+"""The engine against stock Lava, our Lava session, and SLAYER's forward pass."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _UNIT = "s/sample"
 
 
 def bench(*, quick: bool = False) -> Report:
-    """``quick``: a few samples, to see that all of it works."""
-    # Samples for stock Lava and for our session of it, batch sizes for SLAYER.
+    """Runs the benchmark; ``quick``: with a few samples, for tests."""
+    # Subject, samples for stock Lava and for our session, batch sizes for SLAYER.
     plans: list[tuple[Subject, int, int, tuple[int, ...]]] = (
         [(mnist(4), 1, 2, (4,)), (pilotnet(1, steps=4), 1, 0, (1,))]
         if quick
@@ -42,17 +42,17 @@ def bench(*, quick: bool = False) -> Report:
             return Row(f"{subject.name}/{peer}", ours, seconds, _UNIT, {"batch": len(subject.spikes)} | more)
 
         log.info(f"{subject.name}: stock Lava")
-        rows.append(row("lava", stock_lava.seconds_a_sample(subject, in_lava, repeats), work))
+        rows.append(row("lava", stock_lava.seconds_per_sample(subject, in_lava, repeats), work))
         if in_session:
             rows.append(row("session", _session(subject.first(in_session), run, repeats), {}))
         log.info(f"{subject.name}: SLAYER")
-        peer, setting = stock_slayer.seconds_a_sample(subject, batches, repeats)
+        peer, setting = stock_slayer.seconds_per_sample(subject, batches, repeats)
         rows.append(row("slayer", peer, {"peer_setting": setting}))
     return Report(tuple(rows), tuple(tables))
 
 
 def _session(subject: Subject, run: Run, repeats: int) -> float:
-    """Our own session of Lava's graph of processes: state cleared between samples, shared memory between processes."""
+    """Seconds per sample of our session of the stock graph, with cleared state between samples."""
     from aoi_deploy.lava.session import LavaSession
 
     with LavaSession(subject.file, steps=subject.steps, readout="voltage", model="stock") as session:
@@ -63,11 +63,11 @@ def _session(subject: Subject, run: Run, repeats: int) -> float:
 
 
 def _work(engine: Engine, run: Run, seconds: float, input_rate: float) -> dict[str, Any]:
-    """What a sample takes, and how far that is from what the machine can do.
+    """Work per sample, and how close its time is to the limit of the machine.
 
-    A synaptic operation touches one weight; where most inputs spike, the engine takes those that do not off the sum of
-    all. The limit is the time in which the cores can read as many bytes from the cache that holds the layer's weights.
-    A layer multiplied as a matrix reads its weights once for many steps, and can be faster than that.
+    A synaptic operation reads one weight; if most inputs spike, the engine subtracts the silent ones from the sum of
+    all. The limit is the time in which the cores can read these bytes from the cache that holds the layer's weights. A
+    layer executed as a matrix product reads its weights once for many steps, and can be faster.
     """
     samples, _, steps = run.spikes.shape
     activity = run.spikes.sum(axis=(0, 2)) / (samples * steps * np.array([plan.neurons for plan in engine.plans]))
@@ -78,12 +78,12 @@ def _work(engine: Engine, run: Run, seconds: float, input_rate: float) -> dict[s
     ]
     neurons = np.array([plan.neurons for plan in engine.plans])
     operations = run.operations.sum(axis=(0, 2)) / samples
-    held = [plan.synapses.weight for plan in engine.plans]
+    weights = [plan.synapses.weight for plan in engine.plans]
     most = [steps * plan.synapses.fan_out.sum() for plan in engine.plans]
-    touched = np.minimum(operations, most - operations) * [weight.itemsize for weight in held]
+    bytes_read = np.minimum(operations, most - operations) * [weight.itemsize for weight in weights]
     limit_s = sum(
         float(count) / bytes_per_second(weight.nbytes, engine.threads)
-        for count, weight in zip(touched, held, strict=True)
+        for count, weight in zip(bytes_read, weights, strict=True)
     )
     return {
         "activity": activity.tolist(),
@@ -92,8 +92,8 @@ def _work(engine: Engine, run: Run, seconds: float, input_rate: float) -> dict[s
         "operations": float(operations.sum()),
         "operations_per_s": float(operations.sum() / seconds),
         "neuron_updates_per_s": float(neurons.sum() * steps / seconds),
-        "weight_bytes_per_s": float(touched.sum() / seconds),
-        "limit_bytes_per_s": float(touched.sum() / limit_s),
+        "weight_bytes_per_s": float(bytes_read.sum() / seconds),
+        "limit_bytes_per_s": float(bytes_read.sum() / limit_s),
         "share_of_limit": limit_s / seconds,
         "threads": engine.threads,
     }
@@ -101,19 +101,19 @@ def _work(engine: Engine, run: Run, seconds: float, input_rate: float) -> dict[s
 
 def _table(subject: Subject, engine: Engine, work: dict[str, Any]) -> Table:
     return Table(
-        f"{subject.name}: what a sample takes",
+        f"{subject.name}: work per sample",
         ("", ""),
         (
-            ("share of neurons that spike in a step, layer by layer", ", ".join(f"{a:.4f}" for a in work["activity"])),
-            ("synaptic operations a sample", f"{work['operations']:,.0f}"),
-            ("synaptic operations a second", f"{work['operations_per_s']:.3g}"),
-            ("neuron updates a second", f"{work['neuron_updates_per_s']:.3g}"),
+            ("spikes per neuron and step of each layer", ", ".join(f"{a:.4f}" for a in work["activity"])),
+            ("synaptic operations per sample", f"{work['operations']:,.0f}"),
+            ("synaptic operations per second", f"{work['operations_per_s']:.3g}"),
+            ("neuron updates per second", f"{work['neuron_updates_per_s']:.3g}"),
             (
-                "layers multiplied as matrices",
+                "layers executed as matrix products",
                 f"{', '.join(work['multiplied']) or 'none'} ({work['processor'] or 'events'})",
             ),
-            ("bytes of weights a second, as events touch them", f"{work['weight_bytes_per_s']:.3g}"),
+            ("bytes of weights read by events, B/s", f"{work['weight_bytes_per_s']:.3g}"),
             (f"read bandwidth of their caches, {engine.threads} cores, B/s", f"{work['limit_bytes_per_s']:.3g}"),
-            ("of that bandwidth", f"{work['share_of_limit']:.1%}"),
+            ("share of that bandwidth", f"{work['share_of_limit']:.1%}"),
         ),
     )

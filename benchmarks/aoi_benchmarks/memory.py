@@ -19,13 +19,15 @@ _STEPS = 32
 
 @dataclass(frozen=True)
 class Memory:
+    """Memory of a process that ran ``samples`` samples."""
+
     samples: int
-    peak: int  # bytes: most that the process held
-    results: int  # bytes of the arrays that it returns
+    peak: int  # largest resident memory, bytes
+    results: int  # returned arrays, bytes
 
 
 def measure(samples: int) -> Memory:
-    """Runs mnist.net, T = 32, on ``samples`` random samples in a process of its own."""
+    """Runs mnist.net, T = 32, on ``samples`` random samples in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", __name__, str(samples)], check=True, capture_output=True, text=True
     ).stdout.split()
@@ -44,7 +46,7 @@ def _stream(samples: int) -> Run:
 
 
 def _peak() -> int:
-    """Bytes. Linux's ``ru_maxrss`` counts what the parent held before this program began; its ``VmHWM`` does not."""
+    """Peak memory in bytes. Linux's ``ru_maxrss`` includes memory of the parent process; ``VmHWM`` does not."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a benchmark hands back, and how it takes time."""
+"""The result of a benchmark, and its clock."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison in one run. ``ours`` and ``peer`` are times; the ratio says how many times faster we are."""
+    """A comparison of two times in one run; ``ratio`` is ``peer / ours``."""
 
     name: str
     ours: float
     peer: float
     unit: str
-    more: dict[str, Any] = field(default_factory=dict)  # whatever else was measured, as JSON holds it
+    more: dict[str, Any] = field(default_factory=dict)  # other measurements, for JSON
 
     @property
     def ratio(self) -> float:
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """For people: the first column says what, the others how much."""
+    """A table to print; the first column holds labels, the others values."""
 
     title: str
     columns: tuple[str, ...]
@@ -38,18 +38,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a benchmark measured."""
+    """All results of a benchmark."""
 
     rows: tuple[Row, ...] = ()
-    tables: tuple[Table, ...] = ()  # besides that of the rows
+    tables: tuple[Table, ...] = ()  # in addition to the table of the rows
     text: str = ""  # Markdown
     more: dict[str, Any] = field(default_factory=dict)
 
 
 def best_of(repeats: int, work: Callable[[], Any], *, warm: bool = True, at_least_s: float = 0.0) -> float:
-    """Wall seconds of the fastest of ``repeats`` calls, after one that is not counted; more calls till ``at_least_s``.
+    """Wall seconds of the fastest of at least ``repeats`` calls, which take at least ``at_least_s`` seconds together.
 
-    The fastest, since whatever else the machine does can only make a call slower.
+    The fastest, because other load on the machine can only make a call slower. With ``warm``, a first call is not
+    counted.
     """
     if warm:
         work()

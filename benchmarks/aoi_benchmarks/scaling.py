@@ -1,6 +1,6 @@
-"""How the engine's time grows with what it is given, and its memory with the number of samples.
+"""How the engine's time grows with the size of the input, and its memory with the number of samples.
 
-Past the overhead both should be straight lines: a slope of 1 in log-log coordinates over T and over spikes.
+Beyond a constant overhead both should grow linearly: slope 1 in log-log coordinates over T and over spikes.
 """
 
 from __future__ import annotations
@@ -26,27 +26,34 @@ _THREADS = (1, 2)
 
 @dataclass(frozen=True)
 class Point:
+    """Times at one value of the varied quantity."""
+
     x: float
-    seconds: tuple[float, ...]  # of the whole batch, by the number of threads
+    seconds: tuple[float, ...]  # for the whole batch, one per number of threads
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Curve:
+    """Times over one varied quantity."""
+
     name: str
     about: str
     points: tuple[Point, ...]
-    past: float  # x from which on a line is fitted
-    base: Point = Point(0.0, (0.0,) * len(_THREADS))  # from which x and seconds count: the overhead
+    past: float  # smallest x of the linear fit
+    base: Point = Point(0.0, (0.0,) * len(_THREADS))  # overhead, subtracted from x and seconds
 
     def slope(self, n: int) -> float:
-        """Of log time over log x, both less ``base``, by least squares from ``past`` on; ``n``: of ``_THREADS``."""
+        """Least-squares slope of log time over log x from ``past`` on, after subtracting ``base``.
+
+        ``n``: index into ``_THREADS``.
+        """
         points = [(each.x, each.seconds[n]) for each in self.points if each.x >= self.past]
         x, y = np.log(np.maximum(np.array(points) - (self.base.x, self.base.seconds[n]), 1e-9)).T
         return float(np.polyfit(x, y, 1)[0])
 
 
 def bench(*, out: Path, quick: bool = False) -> Report:
-    """Writes the picture to ``out``."""
+    """Runs the benchmark and writes the plot to ``out``."""
     mnist = read_network(lava_dl_file("mnist.net")).description
     engines = {threads: Engine(mnist, threads=threads) for threads in _THREADS}
 
@@ -57,16 +64,16 @@ def bench(*, out: Path, quick: bool = False) -> Report:
 
     def over(
         name: str, about: str, past: float, values: list[Any], seconds: Callable[[Any], tuple[float, ...]]
-    ) -> Sweep:
+    ) -> Curve:
         log.info(f"over {name}: {about}")
-        return Sweep(name, about, tuple(Point(value, seconds(value)) for value in values), past)
+        return Curve(name, about, tuple(Point(value, seconds(value)) for value in values), past)
 
     def layer_of(neurons: int) -> tuple[float, ...]:
         wide = _layer(256, neurons)
         return timed({t: Engine(wide, threads=t) for t in _THREADS}, _spikes(wide, 16, 32, _RATE))
 
     layer = _layer(1024, 2048)
-    # By events alone: where the layer is multiplied as a matrix, time no longer depends on the spikes.
+    # Without matrix products, whose time does not depend on the spikes.
     layer_engines = {t: Engine(layer, threads=t, unit="none") for t in _THREADS}
 
     def spiking(spikes: int) -> tuple[float, ...]:
@@ -76,7 +83,7 @@ def bench(*, out: Path, quick: bool = False) -> Report:
         return [1 << n for n in range(low, high + 1)]
 
     wide = [100, 1000] if quick else [100, 300, 1000, 3000, 10_000, 30_000, 100_000]
-    sweeps = [
+    curves = [
         over(
             "batch",
             "mnist.net, T = 32, input rate 0.1, by samples",
@@ -106,15 +113,15 @@ def bench(*, out: Path, quick: bool = False) -> Report:
             spiking,
         ),
     ]
-    # Neurons cost what they cost however much they receive, but a silent network less: count from a sparse one.
-    sweeps[-1] = replace(sweeps[-1], base=sweeps[-1].points[0])
+    # The cost of neurons is constant, but smaller in a silent network: subtract a sparse one.
+    curves[-1] = replace(curves[-1], base=curves[-1].points[0])
     log.info("memory over samples")
     memory = [measure(samples) for samples in ((300, 600) if quick else (1_000, 10_000))]
-    _plot(sweeps, out)
+    _plot(curves, out)
     log.info(f"wrote {out}")
-    tables = [_table(each) for each in sweeps] + [_memory_table(memory)]
-    rows = [Row(f"threads/{each.name}", each.points[-1].seconds[1], each.points[-1].seconds[0], "s") for each in sweeps]
-    return Report(tuple(rows), tuple(tables), more=_json(sweeps, memory, out))
+    tables = [_table(each) for each in curves] + [_memory_table(memory)]
+    rows = [Row(f"threads/{each.name}", each.points[-1].seconds[1], each.points[-1].seconds[0], "s") for each in curves]
+    return Report(tuple(rows), tuple(tables), more=_json(curves, memory, out))
 
 
 def _spikes(description: NetworkDescription, samples: int, steps: int, rate: float) -> np.ndarray:
@@ -123,29 +130,29 @@ def _spikes(description: NetworkDescription, samples: int, steps: int, rate: flo
 
 
 def _layer(inputs: int, neurons: int) -> NetworkDescription:
-    """One dense layer that seldom fires: what its input costs, not what it makes of it."""
+    """One dense layer that rarely fires, so that its input dominates the time."""
     weight = np.random.default_rng(0).integers(-64, 64, (neurons, inputs), dtype=np.int32) * 2
     return NetworkDescription((inputs,), (Dense("0", weight, Cuba(20_000, 1024, 256)),))
 
 
-def _table(sweep: Sweep) -> Table:
+def _table(curve: Curve) -> Table:
     rows = [
         (f"{each.x:,.0f}", *(f"{1e3 * s:.3f}" for s in each.seconds), f"{each.seconds[0] / each.seconds[1]:.2f}")
-        for each in sweep.points
+        for each in curve.points
     ]
-    slopes = [f"{sweep.slope(n):.3f}" for n in range(len(_THREADS))]
-    rows.append((f"log-log slope from {sweep.past:,.0f} on{', less the first row' * (sweep.base.x > 0)}", *slopes, ""))
+    slopes = [f"{curve.slope(n):.3f}" for n in range(len(_THREADS))]
+    rows.append((f"log-log slope from {curve.past:,.0f} on{', minus the first row' * (curve.base.x > 0)}", *slopes, ""))
     return Table(
-        f"over {sweep.name}: {sweep.about}",
-        (sweep.name, *(f"ms, {threads} thread{'s' * (threads > 1)}" for threads in _THREADS), "times faster"),
+        f"over {curve.name}: {curve.about}",
+        (curve.name, *(f"ms, {threads} thread{'s' * (threads > 1)}" for threads in _THREADS), "times faster"),
         tuple(rows),
     )
 
 
 def _memory_table(memory: list[Memory]) -> Table:
     return Table(
-        "memory over samples: mnist.net, T = 32, a process of its own",
-        ("samples", "peak, MB", "of it results, MB", "other, MB"),
+        "memory over samples: mnist.net, T = 32, in a new process",
+        ("samples", "peak, MB", "results, MB", "other, MB"),
         tuple(
             (
                 f"{each.samples:,}",
@@ -156,7 +163,7 @@ def _memory_table(memory: list[Memory]) -> Table:
     )
 
 
-def _json(sweeps: list[Sweep], memory: list[Memory], out: Path) -> dict[str, Any]:
+def _json(curves: list[Curve], memory: list[Memory], out: Path) -> dict[str, Any]:
     return {
         "picture": str(out),
         "sweeps": {
@@ -168,13 +175,13 @@ def _json(sweeps: list[Sweep], memory: list[Memory], out: Path) -> dict[str, Any
                 "slope_from": each.past,
                 "base": each.base.x,
             }
-            for each in sweeps
+            for each in curves
         },
         "memory": [vars(each) for each in memory],
     }
 
 
-def _plot(sweeps: list[Sweep], path: Path) -> None:
+def _plot(curves: list[Curve], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -183,13 +190,13 @@ def _plot(sweeps: list[Sweep], path: Path) -> None:
     from aoi.files import atomic_path
 
     figure, panels = plt.subplots(2, 2, figsize=(9.6, 7.2), layout="constrained")
-    for panel, sweep in zip(panels.flat, sweeps, strict=True):
-        x = [point.x for point in sweep.points]
+    for panel, curve in zip(panels.flat, curves, strict=True):
+        x = [point.x for point in curve.points]
         for n, (threads, colour, marker) in enumerate(zip(_THREADS, ("#0072b2", "#d55e00"), "os", strict=True)):
-            label = f"{threads} thread{'s' * (threads > 1)}, slope {sweep.slope(n):.2f}"
-            panel.plot(x, [1e3 * point.seconds[n] for point in sweep.points], color=colour, marker=marker, label=label)
-        panel.axvline(sweep.past, color="#666666", linestyle=":", linewidth=1)
-        panel.set(xscale="log", yscale="log", xlabel=sweep.name, ylabel="ms a batch", title=sweep.about)
+            label = f"{threads} thread{'s' * (threads > 1)}, slope {curve.slope(n):.2f}"
+            panel.plot(x, [1e3 * point.seconds[n] for point in curve.points], color=colour, marker=marker, label=label)
+        panel.axvline(curve.past, color="#666666", linestyle=":", linewidth=1)
+        panel.set(xscale="log", yscale="log", xlabel=curve.name, ylabel="ms per batch", title=curve.about)
         panel.title.set_fontsize(9)
         panel.legend(frameon=False)
         panel.grid(alpha=0.25)

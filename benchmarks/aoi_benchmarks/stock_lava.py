@@ -1,4 +1,4 @@
-"""The peer: lava-dl's network in Lava's simulator, as released."""
+"""The peer Lava: lava-dl's network in Lava's simulator, as released."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from aoi.errors import CheckFailed
 from aoi_benchmarks.subjects import Subject
 
 
-def seconds_a_sample(subject: Subject, samples: int, repeats: int) -> float:
-    """Wall seconds a sample of a stream of samples, the best of ``repeats`` runs of ``samples`` each; without building.
+def seconds_per_sample(subject: Subject, samples: int, repeats: int) -> float:
+    """Wall seconds per sample of a stream, the best of ``repeats`` runs of ``samples`` each, without the build.
 
-    Nothing is attached to the network but the source, and nothing is cleared between samples: the least that Lava can
-    be asked to do. What each run leaves in the output layer is compared with the engine, fed the same stream; raises
-    CheckFailed where they differ.
+    This is the least work for Lava: only a source is connected to the network, and no state is cleared between samples.
+    The output voltages after each run are compared with the engine on the same stream; raises CheckFailed if they
+    differ.
     """
     from aoi.compat import enable_netx
     from aoi_deploy.lava.models import WideGeometry
@@ -32,7 +32,7 @@ def seconds_a_sample(subject: Subject, samples: int, repeats: int) -> float:
     from lava.proc.io.source import RingBuffer
 
     class Stock(Loihi2SimCfg):
-        """As released, but that sizes of a convolution have 32 bits: with 8, numpy 2 refuses to run PilotNet."""
+        """As released, except that sizes of convolutions have 32 bits; with 8, PilotNet does not run on numpy 2."""
 
         def select(self, process, models):  # type: ignore[no-untyped-def]
             model = super().select(process, models)
@@ -42,9 +42,9 @@ def seconds_a_sample(subject: Subject, samples: int, repeats: int) -> float:
     maps = len(description.input_shape) == 3
     order = np.arange(1 + samples * repeats) % len(subject.spikes)
     stream = np.concatenate(list(subject.spikes[order]), axis=-1)  # (*input_shape, T * all)
-    wanted = Engine(description).run(stream[None], readout="voltage").scores[0]
-    fed = stream.transpose(2, 1, 0, 3) if maps else stream.reshape(prod(description.input_shape), -1)
-    tail = np.zeros((*fed.shape[:-1], description.latency), fed.dtype)
+    expected = Engine(description).run(stream[None], readout="voltage").scores[0]
+    spikes = stream.transpose(2, 1, 0, 3) if maps else stream.reshape(prod(description.input_shape), -1)
+    tail = np.zeros((*spikes.shape[:-1], description.latency), spikes.dtype)
 
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
@@ -53,23 +53,23 @@ def seconds_a_sample(subject: Subject, samples: int, repeats: int) -> float:
             skip_layers=subject.file.skip_layers,
             input_shape=description.input_shape[::-1] if maps else None,
         )
-        source = RingBuffer(data=np.concatenate([fed, tail], axis=-1).astype(np.int32))
+        source = RingBuffer(data=np.concatenate([spikes, tail], axis=-1).astype(np.int32))
         source.s_out.connect(network.inp)
         configuration = Stock(select_tag="fixed_pt")
         times = []
         try:
             for n in range(1 + repeats):
-                # The first run builds the network, fills its layers and takes one sample.
+                # The first run builds the network, fills its pipeline and runs one sample.
                 count = n and samples
                 begin = time.perf_counter()
                 network.run(condition=RunSteps(count * steps or steps + description.latency), run_cfg=configuration)
                 times.append(time.perf_counter() - begin)
                 end = steps * (1 + n * samples)
                 found = network.layers[-1].neuron.v.get().ravel()
-                if not np.array_equal(found, wanted[:, end - 1]):
+                if not np.array_equal(found, expected[:, end - 1]):
                     raise CheckFailed(
                         f"{subject.name}: the engine differs from stock Lava after {end} steps: output voltages "
-                        f"{wanted[:, end - 1].tolist()} and {found.tolist()}"
+                        f"{expected[:, end - 1].tolist()} and {found.tolist()}"
                     )
         finally:
             network.stop()

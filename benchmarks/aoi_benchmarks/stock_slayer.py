@@ -1,4 +1,4 @@
-"""The peer: SLAYER's own blocks, forward, in eval mode and without gradients."""
+"""The peer SLAYER: forward pass of its own blocks, in eval mode and without gradients."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from aoi_models.network import STATE_UNIT, WEIGHT_UNIT, AnytimeNetwork
 class StockForward:
     """A network file in SLAYER's own blocks.
 
-    Biases are what they are where such networks are trained: the mean that a batch norm takes off the current.
+    Biases are set as in the training of such networks: as the mean that a batch norm subtracts from the current.
     """
 
     def __init__(self, subject: Subject) -> None:
         self.description = read_by_voltage(subject.file.description)
         layers: Any = self.description.layers
-        bare = replace(self.description, layers=tuple(replace(layer, bias=None) for layer in layers))
-        self.blocks: Any = AnytimeNetwork.from_description(bare).blocks
+        without_bias = replace(self.description, layers=tuple(replace(layer, bias=None) for layer in layers))
+        self.blocks: Any = AnytimeNetwork.from_description(without_bias).blocks
         for block, layer in zip(self.blocks, layers, strict=True):
             if layer.bias is not None:
                 norm = slayer.neuron.norm.MeanOnlyBatchNorm(num_features=len(layer.bias))
@@ -37,19 +37,19 @@ class StockForward:
 
     @torch.no_grad()
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Spikes (N, *input_shape, T) → voltage of the output layer (N, n, T), a step a hidden layer late."""
+        """Voltage of the output layer, (N, n, T), for spikes (N, *input_shape, T); one step late per hidden layer."""
         for block in self.blocks:
             if isinstance(block, DenseBlock):
                 x = x.flatten(1, -2)
-            block.block.neuron.shape = None  # SLAYER remembers the first input's
+            block.block.neuron.shape = None  # SLAYER stores the shape of the first input
             x = block.block(x) if block.fires else block.block.neuron.dynamics(block.block.synapse(x))[1]
         return x
 
 
-def seconds_a_sample(subject: Subject, batches: tuple[int, ...], repeats: int) -> tuple[float, dict[str, int]]:
-    """Wall seconds a sample at the best of one and two threads and of the batch sizes, and which those are.
+def seconds_per_sample(subject: Subject, batches: tuple[int, ...], repeats: int) -> tuple[float, dict[str, int]]:
+    """Wall seconds per sample with the best number of threads (1 or 2) and batch size, and these two.
 
-    Compares the first sample's output voltage with the engine at every step before; raises CheckFailed.
+    First compares the output voltages of one sample with the engine at every step; raises CheckFailed if they differ.
     """
     forward = StockForward(subject)
     before = torch.get_num_threads()
@@ -68,10 +68,10 @@ def seconds_a_sample(subject: Subject, batches: tuple[int, ...], repeats: int) -
 
 
 def _check(subject: Subject, forward: StockForward) -> None:
-    """One step of nothing in front: a bias acts in Lava a step before the first input, in SLAYER with it."""
+    """An empty step comes first: a bias acts in Lava one step before the first input, in SLAYER together with it."""
     late, steps = len(forward.blocks) - 1, subject.steps
     x = torch.nn.functional.pad(torch.from_numpy(subject.spikes[:1]).float(), (1, late))
     found = (forward(x)[..., 1 + late :] * STATE_UNIT).round().long().numpy()
-    wanted = Engine(forward.description).run(subject.spikes[:1], readout="voltage").scores
-    if found.shape != wanted.shape or not np.array_equal(found, wanted):
+    expected = Engine(forward.description).run(subject.spikes[:1], readout="voltage").scores
+    if found.shape != expected.shape or not np.array_equal(found, expected):
         raise CheckFailed(f"{subject.name}: the engine differs from SLAYER in the output voltages of {steps} steps")

@@ -1,4 +1,4 @@
-"""The networks that are measured, and what they are fed: both come with lava-dl and scikit-learn."""
+"""The measured networks and their samples, from lava-dl and scikit-learn."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Subject:
 
 
 def mnist(samples: int) -> Subject:
-    """lava-dl's mnist.net (784-512-512-10, read through its voltage), T = 32, fed the built-in digits.
+    """lava-dl's mnist.net (784-512-512-10, voltage readout) with the built-in digits, T = 32.
 
-    The camera has 28 x 28 pixels; ON and OFF events count alike.
+    The camera has 28 x 28 pixels; polarities are merged.
     """
     from aoi.events.digits import Digits, DigitsOptions
     from aoi.events.encode import encode
@@ -44,9 +44,9 @@ def mnist(samples: int) -> Subject:
 
 
 def pilotnet(samples: int, steps: int = 16) -> Subject:
-    """lava-dl's PilotNet (five convolutions of 3 x 66 x 200 spikes, four dense layers), fed its own spikes.
+    """lava-dl's PilotNet (3 x 66 x 200 inputs, five convolutions, four dense layers) with its own spikes.
 
-    They are one recording of 24 steps, rolled in time.
+    The samples are one recording of 24 steps, shifted in time.
     """
     recording = np.load(lava_dl_file("gts/pilotnet_lif/input-s.npy")).astype(np.uint8).transpose(2, 1, 0, 3)
     spikes = [np.roll(recording, -n, axis=-1)[..., :steps] for n in range(samples)]
@@ -54,7 +54,7 @@ def pilotnet(samples: int, steps: int = 16) -> Subject:
 
 
 def read_by_voltage(description: NetworkDescription) -> NetworkDescription:
-    """The same network with an output layer that never fires: PilotNet's may, at a voltage next to the clip."""
+    """The same network with an output layer that never fires; PilotNet's could, near the largest voltage."""
     last = description.layers[-1]
     assert isinstance(last.neuron, Cuba)
     return replace(

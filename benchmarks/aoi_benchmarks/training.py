@@ -1,4 +1,4 @@
-"""A training step against the same step on SLAYER's own blocks, and what STR adds to it."""
+"""Training steps against the same steps on SLAYER's own blocks, and the cost of STR."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from aoi_models.regularisers.base import build
 from aoi_models.regularisers.hidden import Hidden
 from aoi_models.training.augment import augment
 
-_RATE = 0.05  # of the input; what SLAYER's blocks take does not depend on it
+_RATE = 0.05  # input spike rate; the time of SLAYER's blocks does not depend on it
 _SENSORS = {"dense": ("digits", (2, 16, 16)), "conv": ("nmnist", (2, 34, 34))}
 
 
 def bench(*, quick: bool = False) -> Report:
-    """Whole steps (forward, TET, backward, Adam), each side at its best number of threads.
+    """Measures complete steps (forward, TET, backward, Adam), each implementation with its best number of threads.
 
-    ``training/dense`` and ``training/conv``: the networks of ``configs/digits.yaml`` and ``configs/nmnist.yaml``,
-    seconds a sample. ``training/str-…``: our step and its augmentation, with STR and, as the peer, without: the ratio
-    is what is left of the throughput, in processor time of one thread. ``dense/slayer``: one layer of 512 neurons.
+    ``training/dense`` and ``training/conv``: networks of ``configs/digits.yaml`` and ``configs/nmnist.yaml``, seconds
+    per sample. ``training/str-…``: our step with augmentation and STR against the same without STR, in processor time
+    of one thread; the ratio is the relative throughput. ``dense/slayer``: one layer of 512 neurons.
     """
     rows = [_layer(quick)]
     for kind in _SENSORS:
@@ -68,7 +68,7 @@ def _network(kind: str, quick: bool) -> list[Row]:
         descend(readout_loss(scores, labels, config.training.loss))
 
     def correct_at(scores: torch.Tensor) -> torch.Tensor:
-        """Training logs the accuracy with STR or without."""
+        """Computed with and without STR, because training always logs the accuracy."""
         return scores.argmax(1) == labels[:, None]
 
     def regularised() -> None:
@@ -83,9 +83,9 @@ def _network(kind: str, quick: bool) -> list[Row]:
 
     repeats = 1 if quick else 40 if kind == "dense" else 5
     (ours,) = _side_by_side((plain,), repeats)
-    # A tenth of a step drowns in what else the machine does: processor time of one thread, not wall time.
-    often = 1 if quick else 4 * repeats
-    without, with_str = _side_by_side((unregularised, regularised), often, time.process_time, most=1)
+    # Processor time of one thread, because other load on the machine changes the wall time by more than STR does.
+    str_repeats = 1 if quick else 4 * repeats
+    without, with_str = _side_by_side((unregularised, regularised), str_repeats, time.process_time, most=1)
     (theirs,) = _side_by_side((stock,), 1 if quick else 2)
     about = {"samples": samples, "steps": steps}
     return [
@@ -93,21 +93,21 @@ def _network(kind: str, quick: bool) -> list[Row]:
             f"training/{kind}",
             ours[0] / samples,
             theirs[0] / samples,
-            "s a sample",
+            "s/sample",
             {**about, "threads": ours[1], "peer_threads": theirs[1]},
         ),
         Row(
             f"training/str-{kind}",
             with_str[0] / samples,
             without[0] / samples,
-            "CPU s a sample",
+            "CPU s/sample",
             {**about, "overhead": with_str[0] / without[0] - 1},
         ),
     ]
 
 
 def _check(network: AnytimeNetwork, spikes: torch.Tensor, kind: str) -> None:
-    """All layers' spikes, and the readout's voltage, equal SLAYER's; its blocks are a step late each."""
+    """Compares the spikes of all layers, and the readout's voltage, with SLAYER; each of its blocks adds a step."""
     late = len(network.blocks)
     with torch.no_grad():
         theirs = network.stock(torch.nn.functional.pad(spikes, (0, late)))
@@ -116,7 +116,7 @@ def _check(network: AnytimeNetwork, spikes: torch.Tensor, kind: str) -> None:
             first = index + 1 if fires else index
             ours = layer.sent if fires else layer.voltage
             if not torch.equal(ours, found[..., first : first + spikes.shape[-1]]):
-                raise CheckFailed(f"{kind}: layer {index} differs from SLAYER's")
+                raise CheckFailed(f"{kind}: layer {index} differs from SLAYER")
 
 
 def _layer(quick: bool) -> Row:
@@ -132,7 +132,7 @@ def _layer(quick: bool) -> Row:
         block.block.neuron.shape = None
         return block.block(spikes)
 
-    if not torch.equal(ours()[..., :-1], peer()[..., 1:]):  # SLAYER's are a step late
+    if not torch.equal(ours()[..., :-1], peer()[..., 1:]):  # SLAYER's come one step later
         raise CheckFailed("dense: the spikes of our dynamics differ from SLAYER's")
     works = (lambda: ours().sum().backward(), lambda: peer().sum().backward())
     (mine, _), (theirs, _) = _side_by_side(works, 1 if quick else 7)
@@ -145,7 +145,7 @@ def _side_by_side(
     clock: Callable[[], float] = time.perf_counter,
     most: int = numba.config.NUMBA_NUM_THREADS,
 ) -> list[tuple[float, int]]:
-    """The best seconds of each and at which number of threads; they take turns, so that a busy moment meets all."""
+    """Best seconds of each work, and its number of threads. They run in turn, so that other load affects all."""
     before = torch.get_num_threads(), numba.get_num_threads()
     best = [(float("inf"), 0)] * len(works)
     try:
@@ -156,9 +156,9 @@ def _side_by_side(
                 work()
             for _ in range(repeats):
                 for index, work in enumerate(works):
-                    began = clock()
+                    begin = clock()
                     work()
-                    best[index] = min(best[index], (clock() - began, threads))
+                    best[index] = min(best[index], (clock() - begin, threads))
     finally:
         torch.set_num_threads(before[0])
         numba.set_num_threads(before[1])

@@ -1,4 +1,4 @@
-"""The command line in this process, which spares each call the seconds that Lava and torch take to import."""
+"""Runs the command line in this process, so that Lava and torch are imported only once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Aoi = Callable[..., Finished]
 
 @pytest.fixture(scope="session")
 def aoi() -> Aoi:
-    """``aoi("train", …)`` → exit code and output."""
+    """Runs a command, such as ``aoi("train", …)``, and returns its exit code and output."""
 
     def call(*arguments: object) -> Finished:
         out, err = io.StringIO(), io.StringIO()
@@ -61,7 +61,7 @@ def calibrated_run(aoi: Aoi, trained: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="session")
 def hostile_report(aoi: Aoi, calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of recordings and classes whose names try to be markup."""
+    """A report page with recordings and classes whose names contain markup."""
     from aoi.events.recording import make_events
     from aoi.netx.read import read_network
     from aoi.netx.write import update_metadata

@@ -129,8 +129,8 @@ def test_values(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["network.net"]
 
 
-def test_recordings_that_training_saw_do_not_calibrate(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
-    """Copied under other names, and so into other splits, they are known by their content."""
+def test_recordings_used_in_training_do_not_calibrate(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
+    """Copies under other names, and so in other splits, are recognised by their content."""
     assert train(aoi, tmp_path, "--data", recordings).returncode == 0
     assert aoi("export", tmp_path / "run").returncode == 0
     net = tmp_path / "run" / "network.net"
@@ -140,7 +140,7 @@ def test_recordings_that_training_saw_do_not_calibrate(aoi: Aoi, tmp_path: Path,
             target = copied / "Train" / path.parent.name / f"{name}{path.name}"
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-    refuse(aoi("calibrate", net, "--data", copied), "seen in training")
+    refuse(aoi("calibrate", net, "--data", copied), "used in training", "calibrate on other recordings")
     refuse(aoi("calibrate", net, "--data", copied, "--split", "test"), "kept for reporting")
     refuse(aoi("evaluate", net, "--data", recordings, "--split", "test"), "'test' is empty")
     (copied / "Train" / "9").mkdir()
@@ -148,7 +148,7 @@ def test_recordings_that_training_saw_do_not_calibrate(aoi: Aoi, tmp_path: Path,
     refuse(aoi("evaluate", net, "--data", copied, "--split", "calibration"), "class '9'")
 
 
-def test_run_folders_of_others_are_left_alone(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
+def test_folders_without_a_run_are_not_overwritten(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
     other = tmp_path / "other"
     (other / "logs").mkdir(parents=True)
     (other / "logs" / "precious.txt").write_text("mine")
@@ -158,13 +158,13 @@ def test_run_folders_of_others_are_left_alone(aoi: Aoi, tmp_path: Path, recordin
     refuse(aoi("demo", "--run", other), "holds no run")
     assert (other / "logs" / "precious.txt").read_text() == "mine"
     assert (other / "config.yaml").read_text() == "mine"
-    refuse(aoi("train", CONFIG, "--run", "", "--data", recordings), "run:")
+    refuse(aoi("train", CONFIG, "--run", "", "--data", recordings), "run '':", "runs/mine")
     refuse(aoi("train", CONFIG, "--run", other / "config.yaml" / "x", "--data", recordings), "is a file")
     refuse(train(aoi, tmp_path, "--data", recordings, "--set", "name=.."), "name")
     refuse(train(aoi, tmp_path, "--data", ""), "data.source")
 
 
-def test_what_cannot_be_built_takes_nothing_away(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
+def test_impossible_network_keeps_the_old_run(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:
     too_large = ["--set", "network.layers=[{type: conv, channels: 4, kernel: 99}]"]
     refuse(train(aoi, tmp_path, "--data", recordings, *too_large), "kernel = 99")
     assert train(aoi, tmp_path, "--data", recordings).returncode == 0
@@ -184,7 +184,7 @@ def test_what_cannot_be_built_takes_nothing_away(aoi: Aoi, tmp_path: Path, recor
         "training.loss.gain=.nan",
     ],
 )
-def test_values_beyond_reason(aoi: Aoi, tmp_path: Path, override: str) -> None:
+def test_configuration_values_out_of_range(aoi: Aoi, tmp_path: Path, override: str) -> None:
     refuse(train(aoi, tmp_path, "--set", override), override.partition("=")[0])
 
 
@@ -249,5 +249,5 @@ def test_results_folder(aoi: Aoi, tmp_path: Path, trained: Path) -> None:
     refuse(aoi("report", trained, "--samples", "4", "--out", "/dev/full"), "/dev/full", "regular file")
 
 
-def test_a_run_folder_that_cannot_be(aoi: Aoi, recordings: Path) -> None:
+def test_run_folder_that_cannot_be_created(aoi: Aoi, recordings: Path) -> None:
     refuse(aoi("train", CONFIG, "--run", "/proc/x", "--data", recordings), "run /proc/x", "cannot be written")

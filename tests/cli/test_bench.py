@@ -18,7 +18,7 @@ from aoi.errors import CheckFailed
 from aoi_benchmarks import stock_lava, stock_slayer
 from aoi_benchmarks.bandwidth import bytes_per_second
 from aoi_benchmarks.memory import measure
-from aoi_benchmarks.scaling import Point, Sweep
+from aoi_benchmarks.scaling import Curve, Point
 from aoi_benchmarks.subjects import Subject, mnist, pilotnet
 from tests.cli.conftest import Aoi
 
@@ -87,7 +87,7 @@ def test_calibration_prints_the_tables(aoi: Aoi, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "| 598 | 0.005 | 0 |" in result.stdout
     assert "| steady | 100.0% |" in result.stdout
-    assert "none.net is not there, so the rows on digits are left out" in result.stdout
+    assert "none.net does not exist, so the rows on digits are left out; make it with 'aoi demo'" in result.stdout
 
 
 def test_calibration_on_a_trained_network(aoi: Aoi, trained: Path) -> None:
@@ -96,7 +96,7 @@ def test_calibration_on_a_trained_network(aoi: Aoi, trained: Path) -> None:
     assert "| confidence | 398 | 0.01 | 2 of 2 |" in result.stdout
 
 
-def test_an_unknown_name_is_refused_with_the_names(aoi: Aoi) -> None:
+def test_error_for_an_unknown_name_lists_the_names(aoi: Aoi) -> None:
     result = aoi("bench", "speed")
     assert result.returncode == 2
     assert "choose one of engine, lava, training, scaling, calibration" in result.stderr
@@ -104,7 +104,7 @@ def test_an_unknown_name_is_refused_with_the_names(aoi: Aoi) -> None:
     assert all(f"{name}:" in shown for name in ("engine", "lava", "training", "scaling", "calibration"))
 
 
-def test_the_samples_are_spikes_of_digits_and_of_a_street(digits: Subject) -> None:
+def test_samples_are_spikes(digits: Subject) -> None:
     assert digits.spikes.shape == (3, 784, 32)
     street = pilotnet(2)
     assert street.spikes.shape == (2, 3, 66, 200, 16)
@@ -116,12 +116,12 @@ def test_the_samples_are_spikes_of_digits_and_of_a_street(digits: Subject) -> No
 @pytest.mark.parametrize(
     "measure_peer",
     [
-        partial(stock_lava.seconds_a_sample, samples=1, repeats=1),
-        partial(stock_slayer.seconds_a_sample, batches=(1,), repeats=1),
+        partial(stock_lava.seconds_per_sample, samples=1, repeats=1),
+        partial(stock_slayer.seconds_per_sample, batches=(1,), repeats=1),
     ],
     ids=["lava", "slayer"],
 )
-def test_what_differs_from_a_peer_is_not_timed(
+def test_difference_from_a_peer_is_an_error(
     measure_peer: Callable[[Subject], object], digits: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Engine.run
@@ -136,20 +136,20 @@ def test_what_differs_from_a_peer_is_not_timed(
         measure_peer(digits)
 
 
-def test_slope_of_a_line_past_its_overhead() -> None:
+def test_slope_after_subtracting_the_overhead() -> None:
     points = tuple(Point(x, (2e-3 * x + 0.5, 3e-3 * x**2)) for x in (1, 10, 100, 1000))
-    assert Sweep("x", "", points, past=10, base=points[0]).slope(0) == pytest.approx(1)
-    assert Sweep("x", "", points, past=10).slope(0) < 0.5
-    assert Sweep("x", "", points, past=10).slope(1) == pytest.approx(2)
+    assert Curve("x", "", points, past=10, base=points[0]).slope(0) == pytest.approx(1)
+    assert Curve("x", "", points, past=10).slope(0) < 0.5
+    assert Curve("x", "", points, past=10).slope(1) == pytest.approx(2)
 
 
-def test_memory_grows_with_the_results_alone() -> None:
+def test_memory_grows_only_with_the_results() -> None:
     few, many = measure(256), measure(2048)
     assert many.results == 8 * few.results
     assert many.peak - few.peak < many.results - few.results + 16e6
 
 
-def test_bandwidth_is_of_this_planet() -> None:
+def test_bandwidth_is_plausible() -> None:
     assert 1e8 < bytes_per_second(1 << 14, 1) < 1e13
 
 
@@ -176,10 +176,8 @@ os.write(1, seen)
 
 
 @pytest.mark.slow
-def test_ten_thousand_recordings_are_evaluated_in_bounded_memory_with_a_progress_bar(
-    trained: Path, tmp_path: Path
-) -> None:
-    """Digits over and over, each time with other noise, in a folder; stderr of ``aoi evaluate`` is a terminal."""
+def test_evaluating_ten_thousand_recordings_takes_bounded_memory(trained: Path, tmp_path: Path) -> None:
+    """A folder of digits with different noise; stderr is a terminal, so that ``aoi evaluate`` shows a progress bar."""
     from aoi.events.digits import Digits, DigitsOptions
 
     samples = 10_000

@@ -14,8 +14,8 @@ from aoi.workflow.cost import lava_dl_file
 from tests.cli.conftest import Aoi
 
 
-def test_pilotnet_is_counted_as_the_board_file_says(aoi: Aoi) -> None:
-    """The anchor's counts are the engine's; the measurement stands next to them."""
+def test_counts_of_pilotnet_equal_the_board_file(aoi: Aoi) -> None:
+    """The counts in the board file equal the engine's, and the measurement is shown."""
     anchor = load_board("oheogulch").chip.anchor
     assert anchor is not None
     network = read_network(lava_dl_file("gts/pilotnet_lif/network.net"), input_block=True).description
@@ -32,7 +32,7 @@ def test_pilotnet_is_counted_as_the_board_file_says(aoi: Aoi) -> None:
 
 
 def test_cost_of_a_decision(aoi: Aoi, calibrated_run: Path) -> None:
-    """The counts are those of aoi evaluate, and what the pipeline has done ahead of the decision."""
+    """The counts are those of aoi evaluate, plus the work of the pipeline ahead of the decision."""
     net = calibrated_run / "network.net"
     found = json.loads(aoi("cost", net, "--json").stdout)
     summary = json.loads(aoi("evaluate", net, "--json").stdout)
@@ -62,13 +62,13 @@ def test_inspect_shows_the_fit(aoi: Aoi, calibrated_run: Path) -> None:
     assert all(limit["source"] for limit in found["limits"].values())
 
 
-def test_inspect_says_what_is_in_doubt(aoi: Aoi) -> None:
+def test_inspect_lists_uncertain_findings(aoi: Aoi) -> None:
     shown = aoi("inspect", lava_dl_file("ntidigits.net"), "--board", "oheogulch").stdout
     assert "unknown" in shown
     assert "delays" in shown
 
 
-def test_the_report_shows_the_boards(aoi: Aoi, calibrated_run: Path) -> None:
+def test_report_shows_the_boards(aoi: Aoi, calibrated_run: Path) -> None:
     assert aoi("report", calibrated_run).returncode == 0
     page = (calibrated_run / "report.html").read_text()
     assert "not assessed" not in page
@@ -77,7 +77,7 @@ def test_the_report_shows_the_boards(aoi: Aoi, calibrated_run: Path) -> None:
     assert "of the energy of all steps" in page
 
 
-def test_the_monitor_is_written(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
+def test_export_monitor_writes_the_code(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
     net, out = calibrated_run / "network.net", tmp_path / "monitor"
     result = aoi("export-monitor", net, "--out", out, "--rule", "int-confidence:0.9", "--json")
     assert result.returncode == 0, result.stderr
@@ -86,7 +86,7 @@ def test_the_monitor_is_written(aoi: Aoi, calibrated_run: Path, tmp_path: Path) 
     assert "#define AOI_OUTPUTS 10u" in (out / "monitor_tables.h").read_text()
 
 
-def test_a_measurement_stands_next_to_the_estimate(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
+def test_measurement_is_shown_with_the_estimate(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
     found = Measurement(source="a board", samples=4, steps=40, total_j=1e-3, latency_s=2e-3)
     (tmp_path / "profile.json").write_text(found.model_dump_json())
     shown = aoi("cost", calibrated_run / "network.net", "--samples", "8", "--measured", tmp_path / "profile.json")

@@ -22,7 +22,7 @@ def net(trained: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("rule", list(RULES))
-def test_every_rule_goes_into_the_file_and_back(aoi: Aoi, net: Path, rule: str) -> None:
+def test_every_rule_round_trips_through_the_file(aoi: Aoi, net: Path, rule: str) -> None:
     result = aoi("calibrate", net, "--rule", rule, "--max-drop", "0.05", "--json")
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
@@ -44,11 +44,11 @@ def test_every_rule_goes_into_the_file_and_back(aoi: Aoi, net: Path, rule: str) 
     assert ", certified" in inspected
 
 
-def test_what_is_uncertified_says_how_many_it_takes(aoi: Aoi, net: Path) -> None:
+def test_uncertified_result_names_the_needed_recordings(aoi: Aoi, net: Path) -> None:
     result = aoi("calibrate", net, "--max-drop", "0.005")
     assert result.returncode == 0
-    assert "no: that takes at least 648 recordings" in result.stdout
-    assert "upper bound of the drop at 95%, of this threshold taken alone" in result.stdout
+    assert "no: it takes at least 648 recordings" in result.stdout
+    assert "upper bound of the drop at 95%, for this threshold alone" in result.stdout
     assert "at 99.6%" in aoi("calibrate", net, "--max-drop", "0.005", "--risk", "0.004").stdout
     assert "not certified" in aoi("inspect", net).stdout
     report = json.loads(aoi("calibrate", net, "--max-drop", "0.005", "--json").stdout)
@@ -56,7 +56,7 @@ def test_what_is_uncertified_says_how_many_it_takes(aoi: Aoi, net: Path) -> None
     assert report["samples_needed"] == 648
 
 
-def test_one_temperature_a_step(aoi: Aoi, net: Path) -> None:
+def test_one_temperature_per_step(aoi: Aoi, net: Path) -> None:
     assert aoi("calibrate", net, "--temperature", "step").returncode == 0
     policy = read_network(net).metadata.policy  # type: ignore[union-attr]
     assert policy is not None
@@ -64,7 +64,7 @@ def test_one_temperature_a_step(aoi: Aoi, net: Path) -> None:
     assert json.loads(aoi("evaluate", net, "--json").stdout)["mean_decision_step"] < 24
 
 
-def test_requests_that_make_no_sense(aoi: Aoi, net: Path) -> None:
+def test_arguments_out_of_range(aoi: Aoi, net: Path) -> None:
     before = net.read_bytes()
     for value in ("0", "1", "-0.1", "1.5", "nan"):
         refuse(aoi("calibrate", net, f"--max-drop={value}"), f"max_drop {float(value)}", "between 0 and 1")
@@ -75,7 +75,7 @@ def test_requests_that_make_no_sense(aoi: Aoi, net: Path) -> None:
     refuse_usage(aoi("calibrate", net, "--rule", "hope"), "hope", "confidence")
     refuse_usage(aoi("calibrate", net, "--temperature", "warm"), "warm", "shared")
     refuse(aoi("calibrate", net, "--rule", "int-confidence", "--temperature", "step"), "one scale")
-    refuse(aoi("calibrate", net, "--split", "train"), "training saw it")
+    refuse(aoi("calibrate", net, "--split", "train"), "it was used in training")
     refuse(aoi("calibrate", net, "--split", "test"), "kept for reporting")
     assert net.read_bytes() == before
 
@@ -91,7 +91,7 @@ def write(folder: Path, count: int) -> None:
 
 
 def test_recordings_that_cannot_calibrate(aoi: Aoi, net: Path, tmp_path: Path) -> None:
-    """Empty splits and labels that the network does not know; what training saw is in test_bad_input.py."""
+    """Empty splits and unknown labels; recordings used in training are in test_bad_input.py."""
     data = tmp_path / "data"
     write(data / "Test" / "3", 2)
     write(data / "Train" / "3", 1)
@@ -100,12 +100,12 @@ def test_recordings_that_cannot_calibrate(aoi: Aoi, net: Path, tmp_path: Path) -
     assert aoi("calibrate", net, "--data", data).returncode == 0
     before = net.read_bytes()
     write(data / "Train" / "cat", 30)
-    refuse(aoi("calibrate", net, "--data", data), "class 'cat'", "not one of those that network.net knows")
+    refuse(aoi("calibrate", net, "--data", data), "class 'cat'", "not one of the classes of network.net")
     assert net.read_bytes() == before
 
 
 def test_copies_count_once(aoi: Aoi, net: Path, tmp_path: Path) -> None:
-    """Ten recordings of which each lies there 150 times would otherwise certify a drop."""
+    """Ten recordings, each with 150 copies, would otherwise certify a drop."""
     original = tmp_path / "data"
     write(original / "Train" / "3", 10)
     write(original / "Test" / "3", 1)
@@ -114,7 +114,7 @@ def test_copies_count_once(aoi: Aoi, net: Path, tmp_path: Path) -> None:
             shutil.copy(original / f"Train/3/{index:05d}.npy", original / f"Train/3/{index:05d}_{copy}.npy")
     result = aoi("calibrate", net, "--data", original, "--max-drop", "0.05", "--json")
     assert result.returncode == 0, result.stderr
-    assert "are copies of others; each counts once" in result.stderr
+    assert "are copies of others; each recording counts once" in result.stderr
     report = json.loads(result.stdout)
     assert report["samples"] <= 10
     assert report["certified"] is False
@@ -125,7 +125,7 @@ def test_copies_count_once(aoi: Aoi, net: Path, tmp_path: Path) -> None:
     assert len(policy.evidence["fingerprint"]) == 12
 
 
-def test_reports_on_the_recordings_that_calibrated_say_so(aoi: Aoi, net: Path) -> None:
+def test_report_on_calibration_recordings_warns(aoi: Aoi, net: Path) -> None:
     assert aoi("calibrate", net).returncode == 0
     again = aoi("evaluate", net, "--split", "calibration", "--samples", "20", "--json")
     assert "calibrated on these recordings" in again.stderr

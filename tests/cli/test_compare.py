@@ -16,7 +16,7 @@ from tests.cli.test_evaluate import refuse
 
 @pytest.fixture(scope="module")
 def runs(aoi: Aoi, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A calibrated run folder, and a network file beside it that is not calibrated."""
+    """A calibrated run folder and one that is not calibrated."""
     folder = tmp_path_factory.mktemp("compare")
     (folder / "one").mkdir()
     (folder / "two").mkdir()
@@ -75,7 +75,7 @@ def test_table(aoi: Aoi, runs: tuple[Path, Path], tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "one: fixed" in result.stdout
     assert "two: fixed" in result.stdout
-    assert "100 recordings: one is 0.0100, more than 0.005" in result.stderr
+    assert "100 recordings: one of them is a drop of 0.0100, more than 0.005" in result.stderr
     assert "look-back" in result.stderr
     assert str(tmp_path / "x.png") in result.stderr
 
@@ -85,7 +85,7 @@ def test_bad_input(aoi: Aoi, runs: tuple[Path, Path], tmp_path: Path) -> None:
     refuse(aoi("compare", tmp_path / "none", *out), "none")
     (tmp_path / "empty").mkdir()
     refuse(aoi("compare", tmp_path / "empty", *out), "empty", "network.net", "aoi export")
-    refuse(aoi("compare", runs[0], runs[0] / "network.net", *out), "named twice")
+    refuse(aoi("compare", runs[0], runs[0] / "network.net", *out), "given twice")
     refuse(aoi("compare", runs[0], "--rules", "fixed,luck", *out), "'luck'", "patience")
     refuse(aoi("compare", runs[0], "--max-drop", "0", *out), "max_drop 0")
     refuse(aoi("compare", runs[0], "--split", "calibration", *out), "split calibration")

@@ -1,4 +1,4 @@
-"""A folder with damaged recordings: named in one line, or left out and counted."""
+"""Damaged recordings in a folder: an error in one line, or skipped and counted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETS = [text for value in SMALL for text in ("--set", value)]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two classes, 24 recordings of each in both parts."""
+    """Two classes with 24 recordings each in Train and in Test."""
     return write_folder(tmp_path / "data", {f"{part}/{label}": 24 for part in ("Train", "Test") for label in (0, 1)})
 
 
@@ -25,7 +25,7 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def test_the_way_past_damage(aoi: Aoi, tmp_path: Path, folder: Path) -> None:
+def test_pipeline_skips_damaged_recordings(aoi: Aoi, tmp_path: Path, folder: Path) -> None:
     for file in sorted(folder.glob("*/1/*.bin"))[::3]:
         cut(file)
     config, run = config_folder() / "nmnist.yaml", tmp_path / "run"
@@ -44,8 +44,8 @@ def test_the_way_past_damage(aoi: Aoi, tmp_path: Path, folder: Path) -> None:
         result = aoi(*command, "--skip-damaged")
         assert result.returncode == 0, result.stderr
         summary = json.loads(result.stdout)
-        told = result.stderr.count("left out: ")
-        assert told == summary["skipped"] if summary["skipped"] <= 5 else told == 6
+        logged = result.stderr.count("skipped: ")
+        assert logged == summary["skipped"] if summary["skipped"] <= 5 else logged == 6
         assert summary["skipped"] > 0
         return int(summary["skipped"])
 
@@ -63,7 +63,7 @@ def test_the_way_past_damage(aoi: Aoi, tmp_path: Path, folder: Path) -> None:
     assert resumed.returncode == 0, resumed.stderr
 
 
-def test_too_much_damage(aoi: Aoi, tmp_path: Path, folder: Path) -> None:
+def test_too_many_damaged_recordings(aoi: Aoi, tmp_path: Path, folder: Path) -> None:
     for file in folder.glob("Train/*/*.bin"):
         cut(file)
     config = config_folder() / "nmnist.yaml"
@@ -74,7 +74,7 @@ def test_too_much_damage(aoi: Aoi, tmp_path: Path, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_sweep_past_damage(aoi: Aoi, tmp_path: Path, folder: Path) -> None:
+def test_sweep_skips_damaged_recordings(aoi: Aoi, tmp_path: Path, folder: Path) -> None:
     cut(folder / "Test" / "0" / "00003.bin")
     study = tmp_path / "study.yaml"
     study.write_text(

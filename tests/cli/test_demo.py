@@ -1,4 +1,4 @@
-"""The demo shows what the README says."""
+"""The demo reaches the numbers in the README."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def test_demo(aoi: Aoi, tmp_path: Path) -> None:
     for picture in summary["pictures"]:
         assert Path(picture).read_bytes().startswith(b"\x89PNG")
     assert Path(summary["report"]).stat().st_size < 8e6
-    assert 'id="headline-wall"' in Path(summary["report"]).read_text()  # what Lava measured is of these decisions
+    assert 'id="headline-wall"' in Path(summary["report"]).read_text()  # with the times measured in Lava

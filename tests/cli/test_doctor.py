@@ -1,4 +1,4 @@
-"""aoi doctor: each line is held against this machine."""
+"""aoi doctor: each line is compared with this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import Aoi
 
 
-def test_every_line_is_true(aoi: Aoi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_findings_match_this_machine(aoi: Aoi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -30,10 +30,10 @@ def test_every_line_is_true(aoi: Aoi, tmp_path: Path, monkeypatch: pytest.Monkey
     for board in ("oheogulch", "kapohopoint", "nahuku"):
         assert found[f"board {board}"]["state"] == "missing"
         assert "Slurm's partition" in found[f"board {board}"]["lacks"]
-    assert "Lava has one for Loihi 2 alone" in found["board nahuku"]["lacks"]
+    assert "Lava has one only for Loihi 2" in found["board nahuku"]["lacks"]
 
 
-def test_a_cache_that_cannot_be_written_is_an_error(aoi: Aoi, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_cache_is_an_error(aoi: Aoi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AOI_CACHE_DIR", str(Path(__file__) / "cache"))
     result = aoi("doctor")
     assert result.returncode == 1
@@ -41,7 +41,7 @@ def test_a_cache_that_cannot_be_written_is_an_error(aoi: Aoi, monkeypatch: pytes
 
 
 @pytest.mark.slow
-def test_slurm_is_seen(aoi: Aoi, slurm_cluster: object) -> None:
+def test_slurm_is_found(aoi: Aoi, slurm_cluster: object) -> None:
     found = {each["name"]: each for each in json.loads(aoi("doctor", "--json").stdout)["findings"]}
     assert found["Slurm"]["state"] == "ok"
     assert "oheogulch (at most 2:00)" in found["Slurm"]["found"]

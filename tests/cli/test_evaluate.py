@@ -44,7 +44,7 @@ def refuse(result: Finished, *words: str) -> None:
         assert word in lines[0]
 
 
-def test_numbers_are_those_of_the_engine(calibrated: Path, report: dict[str, Any]) -> None:
+def test_numbers_equal_the_engine(calibrated: Path, report: dict[str, Any]) -> None:
     network = load(calibrated)
     data = open_data(None, network)
     run = run_engine(network, data, "", None)
@@ -86,7 +86,7 @@ def test_rules_at_equal_drop(report: dict[str, Any]) -> None:
     assert rows["fixed"]["threshold"] == early_enough[0]
 
 
-def test_a_point_of_the_comparison_is_an_evaluation(aoi: Aoi, calibrated: Path, report: dict[str, Any]) -> None:
+def test_compared_operating_points_equal_evaluations(aoi: Aoi, calibrated: Path, report: dict[str, Any]) -> None:
     for row in report["rules"]:
         if row["rule"] in ("confidence", "patience", "fixed"):
             rule = f"{row['rule']}:{row['threshold']!r}"
@@ -95,7 +95,7 @@ def test_a_point_of_the_comparison_is_an_evaluation(aoi: Aoi, calibrated: Path, 
                 assert alone[key] == pytest.approx(row[key], abs=1e-12), rule
 
 
-def test_corruption_moves_the_answers(report: dict[str, Any]) -> None:
+def test_corruption_changes_the_answers(report: dict[str, Any]) -> None:
     levels = {level["corruption"]: level for level in report["corruptions"]}
     assert list(levels) == ["drop:0", "drop:0.3", "drop:0.8", "hot:10"]
     for name in ("full_accuracy", "accuracy", "mean_confidence", "mean_decision_step"):
@@ -110,7 +110,7 @@ def test_corruption_moves_the_answers(report: dict[str, Any]) -> None:
     assert strong["intervals"]["mean_decision_step"][0] > 0
 
 
-def test_corruption_leaves_the_clean_numbers_and_comes_out_the_same(
+def test_corruption_is_repeatable_and_keeps_the_clean_numbers(
     aoi: Aoi, calibrated: Path, report: dict[str, Any]
 ) -> None:
     again = json.loads(aoi("evaluate", calibrated, "--corrupt", "hot:10", "--json").stdout)
@@ -138,7 +138,7 @@ def cells_of(line: str) -> list[str]:
     return [cell.strip() for cell in line.split("│")[1:-1]] if line.startswith("│") else []
 
 
-def test_without_a_rule_all_steps_are_run(aoi: Aoi, trained: Path) -> None:
+def test_without_a_rule_all_steps_run(aoi: Aoi, trained: Path) -> None:
     report = json.loads(aoi("evaluate", trained / "network.net", "--samples", "50", "--json").stdout)
     assert report["rule"] is None
     assert report["decision_step_percentiles"]["5"] == report["mean_decision_step"] == 24
@@ -175,14 +175,14 @@ def test_recordings_that_do_not_fit(aoi: Aoi, calibrated: Path, tmp_path: Path) 
     refuse(aoi("evaluate", calibrated, "--data", tmp_path / "train"), "split 'test' is empty", "add recordings")
     recording(tmp_path / "test" / "Test" / "3" / "00001.npy")
     result = aoi("evaluate", calibrated, "--data", tmp_path / "test", "--rules", "confidence,patience,fixed")
-    assert result.returncode == 0, result.stderr  # one recording is enough; nothing has to be fitted
+    assert result.returncode == 0, result.stderr  # one recording is enough if no rule has to be fitted
     refuse(
         aoi("evaluate", calibrated, "--data", tmp_path / "test", "--rules", "all"),
-        "split 'calibration' is empty", "leave entropy, gap, conformal out of the rules",
+        "split 'calibration' is empty", "leave out the rules entropy, gap, conformal",
     )  # fmt: skip
 
 
-def test_fitting_on_what_training_saw_is_refused(aoi: Aoi, calibrated: Path, tmp_path: Path) -> None:
+def test_fitting_on_training_recordings_is_refused(aoi: Aoi, calibrated: Path, tmp_path: Path) -> None:
     from aoi.netx.write import update_metadata
 
     net = tmp_path / "network.net"
@@ -190,8 +190,8 @@ def test_fitting_on_what_training_saw_is_refused(aoi: Aoi, calibrated: Path, tmp
     metadata = load(net).metadata
     assert metadata is not None
     assert metadata.data is not None
-    # Another division of the same recordings: its calibration split holds some that training saw.
+    # With another seed, the calibration split holds recordings that were used in training.
     other = metadata.data.splits.model_copy(update={"seed": 1})
     data = metadata.data.model_copy(update={"splits": other})
     update_metadata(net, metadata.model_copy(update={"data": data}))
-    refuse(aoi("evaluate", net, "--rules", "gap"), "were seen in training", "leave gap out of the rules")
+    refuse(aoi("evaluate", net, "--rules", "gap"), "were used in training", "leave out the rules gap")

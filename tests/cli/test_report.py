@@ -1,4 +1,4 @@
-"""`aoi report` writes one page that holds everything, and refuses what it cannot show."""
+"""`aoi report` writes one self-contained page, and refuses bad input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def data_of(page: Path) -> dict:
     return json.loads(found[1])
 
 
-def test_a_run_folder_becomes_one_page(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
+def test_page_of_a_run_folder(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
     result = aoi("report", calibrated_run, "--json")
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
@@ -44,7 +44,7 @@ def test_a_run_folder_becomes_one_page(aoi: Aoi, calibrated_run: Path, tmp_path:
     assert data["layers"][-1]["stf"] is None
 
 
-def test_fewer_recordings_and_another_split_are_in_the_command(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
+def test_command_on_the_page_has_split_and_samples(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
     page = tmp_path / "my page.html"
     net = calibrated_run / "network.net"
     result = aoi("report", net, "--split", "validation", "--samples", "30", "--out", page)
@@ -66,7 +66,7 @@ def test_without_a_cutoff_in_the_file(aoi: Aoi, trained: Path, tmp_path: Path) -
     assert not data["calibrated"]
 
 
-def test_more_recordings_than_fit_are_left_out_and_said_so(
+def test_too_many_recordings_are_cut_with_a_warning(
     aoi: Aoi, calibrated_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from aoi.report import page
@@ -90,7 +90,7 @@ def test_bad_input(aoi: Aoi, calibrated_run: Path, tmp_path: Path) -> None:
     refuse(aoi("report", calibrated_run, "--samples", "9", "--out", tmp_path / "file" / "page.html"), "page.html")
 
 
-def test_names_stay_text(hostile_report: Path) -> None:
+def test_names_are_escaped(hostile_report: Path) -> None:
     text = hostile_report.read_text()
     assert "<img" not in text
     assert "<svg onload" not in text

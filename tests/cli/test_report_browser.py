@@ -1,4 +1,4 @@
-"""The report in a real Chromium: what a person drags and reads there is what `aoi evaluate` prints."""
+"""The report in a real Chromium: its numbers at any threshold are those of `aoi evaluate`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def report(aoi: Aoi, calibrated_run: Path) -> Path:
 
 @pytest.fixture
 def page(browser: Browser, report: Path) -> Iterator[Browser]:
-    """The report, freshly opened on a desk; afterwards nothing may be on the console."""
+    """The report, newly opened at desktop size; afterwards, the console has to be empty."""
     browser.screen(1200, 900)
     browser.prefer()
     browser.open(report)
@@ -51,7 +51,7 @@ def page(browser: Browser, report: Path) -> Iterator[Browser]:
 
 
 def agrees(page: Browser, aoi: Aoi, run: Path) -> float:
-    """Compares what stands on the page with `aoi evaluate` at the threshold that stands there; returns that."""
+    """Compares the numbers on the page with `aoi evaluate` at the threshold on the page; returns the threshold."""
     command = page.text("command")
     rule = command.split(" --rule ")[1]
     assert command == f"aoi evaluate {run / 'network.net'} --rule {rule}"
@@ -104,7 +104,7 @@ def test_other_rules_give_the_numbers_of_evaluate(page: Browser, aoi: Aoi, calib
     assert len(thresholds) == 2
 
 
-def test_the_keyboard_moves_it_too(page: Browser, aoi: Aoi, calibrated_run: Path) -> None:
+def test_keyboard_moves_the_threshold(page: Browser, aoi: Aoi, calibrated_run: Path) -> None:
     slider = page.find("#threshold")
     before = float(page.text("threshold-text"))
     slider.send_keys(Keys.ARROW_RIGHT)
@@ -116,7 +116,7 @@ def test_the_keyboard_moves_it_too(page: Browser, aoi: Aoi, calibrated_run: Path
     assert page.text("command").split(" --rule ")[1].startswith("entropy:")
 
 
-def test_digits_are_rounded_as_python_rounds(page: Browser) -> None:
+def test_numbers_are_rounded_as_in_python(page: Browser) -> None:
     generator = np.random.default_rng(0)
     values = [count / samples for samples in (8, 16, 64, 438, 1000) for count in range(0, 9 * samples, 7)]
     values += [*generator.uniform(-1, 30, 500), 5.125, 5.375, 0.00005, 0.00015, 1.005, 2.5, -0.0625, 24.0, 1e-9]
@@ -125,7 +125,7 @@ def test_digits_are_rounded_as_python_rounds(page: Browser) -> None:
         assert found == [f"{value:.{digits}f}" for value in values]
 
 
-def test_nothing_is_asked_of_the_network(browser: Browser, report: Path) -> None:
+def test_page_makes_no_requests(browser: Browser, report: Path) -> None:
     browser.open(report)
     requests = browser.requests()
     assert report.as_uri() in requests
@@ -145,7 +145,7 @@ def test_fits_every_screen(page: Browser, width: int, scheme: str) -> None:
     page.prefer(color_scheme=scheme)
     page.driver.refresh()
     assert page.js("return document.documentElement.scrollWidth") <= width
-    # No drawing is wider than the page either, and text keeps a size that can be read.
+    # No drawing is wider than the page, and text stays large enough to read.
     assert page.js("return Math.max(...[...document.querySelectorAll('svg')].map((s) => s.clientWidth))") <= width
     assert page.js(
         "return [...document.querySelectorAll('svg')].every((s) => s.viewBox.baseVal.width === s.clientWidth)"
@@ -170,7 +170,7 @@ def contrast(page: Browser, one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_a_recording_plays_up_to_its_stop(page: Browser) -> None:
+def test_recording_plays_until_its_decision(page: Browser) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
     page.js("document.querySelectorAll('#sample-list button')[5].click()")
@@ -185,12 +185,12 @@ def test_a_recording_plays_up_to_its_stop(page: Browser) -> None:
     page.drag("scrub", 0.0)
     assert page.text("step-text") == "step 1 of 24"
     assert page.js(drawn) != at_stop
-    # The rule of the explorer decides here too.
+    # The selected rule and threshold apply here too.
     page.find("#threshold").send_keys(Keys.HOME)
     assert "at step 1 of 24" in page.text("sample-verdict")
 
 
-def test_without_motion_it_jumps_to_the_stop(page: Browser) -> None:
+def test_with_reduced_motion_it_jumps_to_the_decision(page: Browser) -> None:
     page.prefer(reduced_motion="reduce")
     page.driver.refresh()
     page.drag("scrub", 0.0)
@@ -209,7 +209,7 @@ def test_wrong_and_slow_recordings_are_listed(page: Browser) -> None:
     assert sum(text.startswith("✗") for text in listed) == min(wrong, 10)
 
 
-def test_names_in_files_stay_text_in_the_browser(browser: Browser, hostile_report: Path) -> None:
+def test_names_are_not_markup_in_the_browser(browser: Browser, hostile_report: Path) -> None:
     browser.open(hostile_report)
     browser.js("document.querySelectorAll('#sample-list button').forEach((b) => b.click())")
     assert browser.js("return typeof hacked") == "undefined"

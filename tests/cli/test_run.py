@@ -1,4 +1,4 @@
-"""aoi run and aoi replay: live decisions, from files, a pipe and the network."""
+"""aoi run and aoi replay: live decisions from files, a pipe and UDP."""
 
 from __future__ import annotations
 
@@ -27,46 +27,46 @@ def lines(text: str) -> tuple[list[dict], dict]:
 
 
 @pytest.fixture(scope="module")
-def wanted(aoi: Aoi, calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """What the Lava processes decide for the same recordings."""
+def expected(aoi: Aoi, calibrated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """Decisions of ``aoi deploy`` on the same recordings."""
     out = tmp_path_factory.mktemp("deployed")
     result = aoi("deploy", calibrated_run / "network.net", "--samples", 60, "--out", out)
     assert result.returncode == 0, result.stderr
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 
-def same(found: list[dict], wanted: list[dict]) -> None:
+def same(found: list[dict], expected: list[dict]) -> None:
     keys = ("prediction", "decision_step", "confidence")
-    assert [[each[key] for key in keys] for each in found] == [[each[key] for key in keys] for each in wanted]
+    assert [[each[key] for key in keys] for each in found] == [[each[key] for key in keys] for each in expected]
 
 
-def test_recordings(aoi: Aoi, calibrated_run: Path, wanted: list[dict]) -> None:
+def test_recordings(aoi: Aoi, calibrated_run: Path, expected: list[dict]) -> None:
     result = aoi("run", calibrated_run / "network.net", "--source", "digits", "--windows", 60, "--json")
     assert result.returncode == 0, result.stderr
     decisions, summary = lines(result.stdout)
-    same(decisions, wanted)
-    assert [each["id"] for each in decisions] == [each["id"] for each in wanted]
-    assert summary["accuracy"] == sum(each["prediction"] == each["label"] for each in wanted) / 60
+    same(decisions, expected)
+    assert [each["id"] for each in decisions] == [each["id"] for each in expected]
+    assert summary["accuracy"] == sum(each["prediction"] == each["label"] for each in expected) / 60
     assert summary["decisions"] == 60
-    assert summary["steps_executed"] == sum(each["decision_step"] for each in wanted)
+    assert summary["steps_executed"] == sum(each["decision_step"] for each in expected)
     assert summary["latency_s"]["50"] <= summary["latency_s"]["99"] <= summary["latency_s"]["max"]
 
 
 @pytest.mark.parametrize("model", ["fused", "stock"])
-def test_in_lava(aoi: Aoi, calibrated_run: Path, wanted: list[dict], model: str) -> None:
+def test_in_lava(aoi: Aoi, calibrated_run: Path, expected: list[dict], model: str) -> None:
     result = aoi(
         "run", calibrated_run / "network.net", "--source", "digits", "--windows", 60, "--json", "--on", "lava",
         "--model", model,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     decisions, summary = lines(result.stdout)
-    same(decisions, wanted)
-    assert summary["steps_executed"] == sum(each["steps_executed"] for each in wanted)
+    same(decisions, expected)
+    assert summary["steps_executed"] == sum(each["steps_executed"] for each in expected)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_in_lava(calibrated_run: Path, number: int) -> None:
-    """While a window is open: what was decided is summed up, and nothing stays."""
+    """While a window is open: prints the summary, and leaves no process and no shared memory."""
     before, address = segments(), f"udp://127.0.0.1:{free_port()}"
     command = [*AOI, "run", str(calibrated_run / "network.net"), "--source", address, "--on", "lava", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as receiver:
@@ -86,7 +86,7 @@ def test_interrupted_in_lava(calibrated_run: Path, number: int) -> None:
     assert wait_until(lambda: segments() <= before)
 
 
-def test_a_table_for_people(aoi: Aoi, calibrated_run: Path) -> None:
+def test_table(aoi: Aoi, calibrated_run: Path) -> None:
     result = aoi("run", calibrated_run / "network.net", "--source", "digits", "--windows", 3, "--no-cutoff")
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("at step 24 of 24") == 3
@@ -100,7 +100,7 @@ def free_port() -> int:
         return port
 
 
-def test_a_pipe(calibrated_run: Path, wanted: list[dict]) -> None:
+def test_pipe(calibrated_run: Path, expected: list[dict]) -> None:
     sender = subprocess.Popen([*AOI, "replay", "digits", "-", "--speed", "1000"], stdout=subprocess.PIPE)
     found = subprocess.run(
         [*AOI, "run", calibrated_run / "network.net", "--source", "-", "--windows", "60", "--json"],
@@ -112,12 +112,12 @@ def test_a_pipe(calibrated_run: Path, wanted: list[dict]) -> None:
     sender.kill()
     sender.wait()
     assert found.returncode == 0, found.stderr
-    same(lines(found.stdout)[0], wanted)
+    same(lines(found.stdout)[0], expected)
 
 
 @pytest.mark.parametrize("seconds", [1, pytest.param(15, marks=pytest.mark.slow)])
-def test_the_network(aoi: Aoi, calibrated_run: Path, wanted: list[dict], seconds: int) -> None:
-    """Ten times real speed over loopback: every recording is decided, as ever, and nonsense changes nothing."""
+def test_udp(aoi: Aoi, calibrated_run: Path, expected: list[dict], seconds: int) -> None:
+    """At ten times real speed over loopback: the same decisions as from files, also with malformed datagrams."""
     address = f"udp://127.0.0.1:{free_port()}"
     command = [*AOI, "run", str(calibrated_run / "network.net"), "--source", address, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as receiver:
@@ -128,31 +128,31 @@ def test_the_network(aoi: Aoi, calibrated_run: Path, wanted: list[dict], seconds
                 other.sendto(b"AOIE" * n, ("127.0.0.1", int(address.rpartition(":")[2])))
         sent = aoi("replay", "digits", address, "--speed", 10, "--seconds", seconds, "--json")
         assert sent.returncode == 0, sent.stderr
-        told = json.loads(sent.stdout)
+        counts = json.loads(sent.stdout)
         assert receiver.stdout is not None
-        out = "".join(receiver.stdout.readline() for _ in range(told["recordings"]))  # a busy machine takes longer
-        time.sleep(2.0)  # what came after the last decision counts too
+        out = "".join(receiver.stdout.readline() for _ in range(counts["recordings"]))  # takes longer on a busy machine
+        time.sleep(2.0)  # for events after the last decision, which are counted too
         receiver.send_signal(signal.SIGINT)
         rest, err = receiver.communicate(timeout=60)
         assert receiver.returncode == 130, err
     decisions, summary = lines(out + rest)
-    assert told["recordings"] >= 20 * seconds
-    assert summary["windows"] == summary["decisions"] == len(decisions) == told["recordings"]
+    assert counts["recordings"] >= 20 * seconds
+    assert summary["windows"] == summary["decisions"] == len(decisions) == counts["recordings"]
     assert (summary["dropped"], summary["lost_frames"], summary["malformed"]) == (0, 0, 20)
-    assert summary["events"] == told["events"]
-    same(decisions[:60], wanted[: len(decisions)])
+    assert summary["events"] == counts["events"]
+    same(decisions[:60], expected[: len(decisions)])
     if seconds > 10:
         assert summary["memory_mb"][-1] < summary["memory_mb"][0] + 10
 
 
 @pytest.mark.slow
-def test_real_recordings_over_the_network(nmnist_folder: Path, aoi: Aoi, tmp_path: Path) -> None:
-    """N-MNIST, whose recordings outlast the window: one decision each."""
+def test_real_recordings(nmnist_folder: Path, aoi: Aoi, tmp_path: Path) -> None:
+    """N-MNIST, whose recordings are longer than the window: one decision each."""
     from aoi.workflow.cost import lava_dl_file
 
     net = lava_dl_file("tiny.net")
     result = aoi("run", net, "--source", nmnist_folder, "--split", "train")
-    assert result.returncode == 2  # it names no encoding
+    assert result.returncode == 2  # the file has no encoding
     train = aoi(
         "train", "configs/nmnist.yaml", "--data", nmnist_folder, "--run", tmp_path / "run",
         "--set", "training.epochs=1", "--set", "network.layers=[{type: conv, channels: 4, kernel: 5, stride: 4}]",
@@ -191,7 +191,7 @@ def test_bad_input(aoi: Aoi, calibrated_run: Path, arguments: tuple[str, ...], m
     assert result.stderr.count("\n") <= 4
 
 
-def test_replay_to_nowhere(aoi: Aoi) -> None:
+def test_replay_to_an_unknown_host(aoi: Aoi) -> None:
     result = aoi("replay", "digits", "udp://nowhere.invalid:1")
     assert result.returncode == 2
     assert "cannot be sent to" in result.stderr

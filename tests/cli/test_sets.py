@@ -1,4 +1,4 @@
-"""Each data set's configuration trains on files in its format, and the way goes on from there."""
+"""Each data set's configuration trains on files of its format, and the rest of the pipeline runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMALL = ("training.epochs=1", "training.batch_size=16", "encoding.bins=3", "data
 
 
 def train(aoi: Aoi, name: str, root: Path) -> dict[str, object]:
-    # The mirror of the gestures names some of the eleven.
+    # The mirror of DVS Gesture names some of its eleven classes.
     WRITERS[name](root / "data", **({"each": 2} if name == "DVSGesture" else {"each": 8, "classes": 3}))
     sets = [text for value in SMALL for text in ("--set", value)]
     config = config_folder() / f"{name.lower()}.yaml"
@@ -32,7 +32,7 @@ def test_its_configuration_trains(aoi: Aoi, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["CIFAR10DVS", "SHD"])
-def test_the_way_goes_on(aoi: Aoi, tmp_path: Path, name: str) -> None:
+def test_pipeline_after_training(aoi: Aoi, tmp_path: Path, name: str) -> None:
     train(aoi, name, tmp_path)
     net = tmp_path / "run" / "network.net"
     assert aoi("export", tmp_path / "run").returncode == 0
@@ -46,7 +46,7 @@ def test_the_way_goes_on(aoi: Aoi, tmp_path: Path, name: str) -> None:
     assert last["summary"]["accuracy"] == summary["full_accuracy"]
 
 
-def test_a_flip_that_makes_wrong_labels_is_refused(aoi: Aoi, tmp_path: Path) -> None:
+def test_flip_that_makes_labels_wrong_is_refused(aoi: Aoi, tmp_path: Path) -> None:
     WRITERS["SHD"](tmp_path / "data", each=2)
     result = aoi(
         *("train", config_folder() / "shd.yaml", "--data", tmp_path / "data", "--run", tmp_path / "run"),

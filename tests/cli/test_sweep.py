@@ -1,4 +1,4 @@
-"""aoi sweep: cells side by side, what fails or is killed, and what a second call does."""
+"""aoi sweep: parallel cells, failed and killed cells, and a second call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def study(folder: Path, arms: str, seeds: str = "[0, 1]", epochs: int = 1) -> Pa
 ARMS = "  tet: {training.regulariser: {name: none}}\n  str: {training.regulariser: {name: str}}\n"
 
 
-def test_a_study_that_cannot_be_is_one_line(aoi: Aoi, tmp_path: Path) -> None:
+def test_bad_study_is_an_error_in_one_line(aoi: Aoi, tmp_path: Path) -> None:
     path = study(tmp_path, ARMS)
     for arguments, said in (
         ((tmp_path / "none.yaml",), "no such study"),
@@ -46,7 +46,7 @@ def test_a_study_that_cannot_be_is_one_line(aoi: Aoi, tmp_path: Path) -> None:
     result = aoi("sweep", path, "--out", tmp_path / "out", "--table", "--json")
     assert result.returncode == 0
     assert json.loads(result.stdout)["missing"]["digits/str/seed1"] == "has not run"
-    assert not (tmp_path / "out").exists()  # a table is read and nothing is made
+    assert not (tmp_path / "out").exists()  # --table creates nothing
     cell = tmp_path / "out" / "digits" / "tet" / "seed0"
     cell.mkdir(parents=True)
     (cell / "result.json").write_text('{"steps": 24}')
@@ -57,7 +57,7 @@ def test_a_study_that_cannot_be_is_one_line(aoi: Aoi, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_one_failed_cell_loses_nothing_else_and_is_run_again(aoi: Aoi, tmp_path: Path) -> None:
+def test_failed_cell_is_run_again_and_others_are_kept(aoi: Aoi, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     out = tmp_path / "out"
     path = study(tmp_path, f"{ARMS}  lost: {{data.source: {gone}}}\n", seeds="[0]")
@@ -83,7 +83,7 @@ def test_one_failed_cell_loses_nothing_else_and_is_run_again(aoi: Aoi, tmp_path:
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["missing"] == {}
     assert all(file.stat().st_mtime_ns == at for file, at in before.items())
-    # With more cameras the cells are judged again, not trained again.
+    # With more cameras, cells are evaluated again, but not trained again.
     trained = {file: file.stat().st_mtime_ns for file in out.rglob("checkpoints/*")}
     assert trained
     path.write_text(path.read_text().replace("digits: {", "digits: {cameras: 2, "))
@@ -102,7 +102,7 @@ def test_one_failed_cell_loses_nothing_else_and_is_run_again(aoi: Aoi, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_it_leaves_no_process_and_goes_on(aoi: Aoi, tmp_path: Path) -> None:
+def test_killed_sweep_leaves_no_process_and_resumes(aoi: Aoi, tmp_path: Path) -> None:
     path, out = study(tmp_path, ARMS, seeds="[0]", epochs=40), tmp_path / "out"
     command = [*aoi_command(), "sweep", str(path), "--out", str(out)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

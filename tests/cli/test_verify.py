@@ -1,4 +1,4 @@
-"""aoi verify on networks of all kinds: what is compared with what, and what is said where that cannot be done."""
+"""aoi verify on networks of all kinds: executors, compared quantities, and errors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sigma_delta(tmp_path: Path) -> Path:
     return stored(tmp_path / "sdnn.net", Input("0", (2, 6, 6), Delta(2)), conv, dense)
 
 
-def test_sigma_delta_networks_are_fed_values(aoi: Aoi, sigma_delta: Path) -> None:
+def test_sigma_delta_networks_take_values(aoi: Aoi, sigma_delta: Path) -> None:
     found = report(aoi, sigma_delta, "--input", "random:0.5")
     assert found["executors"] == ["engine", "lava"]
     assert found["quantities"] == {
@@ -62,11 +62,11 @@ def test_sigma_delta_networks_are_fed_values(aoi: Aoi, sigma_delta: Path) -> Non
     }
     assert found["compared"] == 2 * 10 * (72 * 2 + 48 * 3 + 4 * 2)
     assert found["input"] == "random:0.5, values -128 to 127, else 0"
-    assert "slayer, because of layer 0: input block of Delta neurons" in found["left_out"][0]
+    assert "slayer: layer 0: an input block of Delta neurons" in found["left_out"][0]
     assert report(aoi, sigma_delta, "--against", "engine")["compared"] == 2 * 10 * (72 * 2 + 48 * 3 + 4 * 2 + 4)
 
 
-def test_values_into_an_input_block_of_cuba_neurons(aoi: Aoi, tmp_path: Path) -> None:
+def test_values_for_an_input_block_of_cuba_neurons(aoi: Aoi, tmp_path: Path) -> None:
     block = Input("0", (12,), Cuba(50, 4096, 400), scale=76, offset=-6)
     net = stored(tmp_path / "block.net", block, Dense("1", even(5, 12), Cuba(100, 1000, 100)), shape=(12,))
     assert report(aoi, net, "--against", "lava")["layers"] == 1
@@ -76,7 +76,7 @@ def test_values_into_an_input_block_of_cuba_neurons(aoi: Aoi, tmp_path: Path) ->
     assert found["quantities"] == {"s, u, v": ["0", "1"]}
 
 
-def test_what_lava_cannot_run_is_left_out_and_said(aoi: Aoi, pooled: Path) -> None:
+def test_lava_is_left_out_if_it_cannot_run_the_network(aoi: Aoi, pooled: Path) -> None:
     found = report(aoi, pooled, "--input", "random:0.4")
     assert found["executors"] == ["engine", "slayer"]
     assert "layer 1 (pool): Lava loads no pool layers" in found["left_out"][0]
@@ -94,7 +94,7 @@ def test_nothing_to_compare_with(aoi: Aoi, tmp_path: Path) -> None:
     net = stored(tmp_path / "none.net", Input("0", (2, 6, 6), Delta(0)), pool)
     refused = aoi("verify", net)
     assert refused.returncode == 2
-    assert "nothing can be compared" in refused.stderr
+    assert "no executor to compare with" in refused.stderr
     assert "against='engine'" in refused.stderr
     assert report(aoi, net, "--against", "engine")["compared"] > 0
 
@@ -107,7 +107,7 @@ def test_values_need_an_input_block(aoi: Aoi, pooled: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["pilotnet_sdnn/network.net", "pilotnet_lif/network.net", "ntidigits.net"])
-def test_the_large_networks_of_lava_dl(aoi: Aoi, name: str) -> None:
+def test_large_networks_of_lava_dl(aoi: Aoi, name: str) -> None:
     path = next(file.locate() for file in distribution("lava-dl").files or [] if str(file).endswith(name))
     result = aoi("verify", path, "--against", "lava", "--input", "random:0.2", "--steps", "4", "--samples", "1")
     assert result.returncode == 0, result.stderr

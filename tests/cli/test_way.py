@@ -1,4 +1,4 @@
-"""Each command in turn, on real digits, SLAYER and Lava; what they report agrees."""
+"""The whole pipeline on real digits, with SLAYER and Lava: the commands agree with each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def calibrated(aoi: Aoi, trained: Path, tmp_path_factory: pytest.TempPathFactory
     assert report["calibration_samples"] > 150
     assert 0 < report["threshold"] <= 1
     assert report["temperature"] > 0
-    assert report["certified"] is False  # 225 recordings certify no half point
+    assert report["certified"] is False  # 225 recordings are too few for half a point
     policy = read_network(net).metadata.policy  # type: ignore[union-attr]
     assert policy is not None
     assert policy.threshold == report["threshold"]
@@ -34,7 +34,7 @@ def calibrated(aoi: Aoi, trained: Path, tmp_path_factory: pytest.TempPathFactory
     return net
 
 
-def test_a_run_folder_holds_what_a_person_looks_for(trained: Path) -> None:
+def test_files_of_a_run_folder(trained: Path) -> None:
     for name in ("config.yaml", "weights.safetensors", "checkpoints/last.ckpt", "logs/csv/metrics.csv", "network.net"):
         assert (trained / name).stat().st_size > 0
     assert list((trained / "logs" / "tensorboard").glob("events.*"))
@@ -99,7 +99,7 @@ def test_deploy_equals_evaluate(aoi: Aoi, calibrated: Path, tmp_path: Path) -> N
     assert full["steps_executed"] == 60 * (24 + 2)
 
 
-def test_a_rule_from_the_command_line(aoi: Aoi, calibrated: Path) -> None:
+def test_rule_from_the_command_line(aoi: Aoi, calibrated: Path) -> None:
     bold = json.loads(aoi("evaluate", calibrated, "--rule", "confidence:0.3", "--json").stdout)
     careful = json.loads(aoi("evaluate", calibrated, "--rule", "confidence:0.999", "--json").stdout)
     assert bold["mean_decision_step"] < careful["mean_decision_step"]
@@ -117,7 +117,7 @@ def test_inspect(aoi: Aoi, calibrated: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mnist.net", "tiny.net"])
-def test_verify_the_networks_that_lava_dl_ships(aoi: Aoi, name: str) -> None:
+def test_verify_networks_shipped_with_lava_dl(aoi: Aoi, name: str) -> None:
     from importlib.metadata import files
 
     path = next(file.locate() for file in files("lava-dl") or [] if file.name == name)
@@ -130,8 +130,8 @@ def test_verify_the_networks_that_lava_dl_ships(aoi: Aoi, name: str) -> None:
     assert report["compared"] > 10_000
 
 
-def test_a_mismatch_is_located_and_exits_1(aoi: Aoi, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SLAYER's form of a network with one weight changed differs, and the first place is named."""
+def test_mismatch_is_located_and_exits_with_1(aoi: Aoi, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If SLAYER gets a network with one changed weight, the first difference is named."""
     from aoi_models.network import AnytimeNetwork
 
     original = AnytimeNetwork.from_description
@@ -148,7 +148,7 @@ def test_a_mismatch_is_located_and_exits_1(aoi: Aoi, trained: Path, monkeypatch:
     assert "layer 0, step" in result.stderr
 
 
-def test_help_needs_nothing_heavy() -> None:
+def test_help_imports_no_heavy_package() -> None:
     code = (
         "import sys; from aoi.cli.main import run; code = run(['--help'])\n"
         "heavy = {'torch', 'lava', 'numpy', 'h5py', 'numba', 'tonic', 'lightning', 'matplotlib', 'pydantic'}\n"
@@ -161,13 +161,13 @@ def test_help_needs_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "command", ["demo", "train", "export", "verify", "calibrate", "evaluate", "compare", "deploy", "inspect", "bench"]
 )
-def test_every_command_explains_itself_with_an_example(aoi: Aoi, command: str) -> None:
+def test_help_of_every_command_has_an_example(aoi: Aoi, command: str) -> None:
     result = aoi(command, "--help")
     assert result.returncode == 0
     assert "Example:" in result.stdout
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["train", "none.yaml"], 2), (["inspect"], 2), (["--help"], 0)])
-def test_the_process_exits_with_the_code(arguments: list[str], code: int) -> None:
+def test_process_exit_code(arguments: list[str], code: int) -> None:
     result = subprocess.run([*aoi_command(), *arguments], capture_output=True, check=False)
     assert result.returncode == code

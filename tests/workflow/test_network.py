@@ -1,4 +1,4 @@
-"""aoi.load: files, run folders and the zoo, and where results about each go."""
+"""aoi.load: files, run folders and the zoo, and the default folders of their results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aoi.netx import Conv, Cuba, Dense, NetworkDescription, write_network
 from aoi.workflow.network import output_folder
 
 
-def test_a_run_folder_and_its_file_are_the_same_network(tmp_path: Path) -> None:
+def test_run_folder_and_file_are_the_same_network(tmp_path: Path) -> None:
     zoo = aoi.load("zoo:digits")
     shutil.copy(zoo.path, tmp_path / "network.net")
     folder, file = aoi.load(tmp_path), aoi.load(str(tmp_path / "network.net"))
@@ -24,17 +24,17 @@ def test_a_run_folder_and_its_file_are_the_same_network(tmp_path: Path) -> None:
         assert words in repr(file)
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_networks_are_named(tmp_path: Path) -> None:
     with pytest.raises(aoi.DataError, match=r"zoo:letters.*the zoo has digits"):
         aoi.load("zoo:letters")
-    with pytest.raises(aoi.DataError, match=r"holds no network\.net; aoi export"):
+    with pytest.raises(aoi.DataError, match=r"holds no network\.net; write it with 'aoi export"):
         aoi.load(tmp_path)
     with pytest.raises(aoi.NetXError, match="no such file"):
         aoi.load(tmp_path / "nothing.net")
 
 
-def test_a_first_convolution_is_told_its_input_shape(tmp_path: Path) -> None:
-    """A file of stock lava-dl that begins with a convolution says nothing of its input."""
+def test_input_shape_of_a_first_convolution(tmp_path: Path) -> None:
+    """A file of stock lava-dl that begins with a convolution does not state its input shape."""
     neuron = Cuba(100, 1024, 128)
     conv = Conv("0", (2, 12, 20), _weight(4, 2, 3, 5), neuron, stride=(2, 3), padding=(1, 2))
     flat = conv.shape[0] * conv.shape[1] * conv.shape[2]
@@ -52,10 +52,10 @@ def test_a_first_convolution_is_told_its_input_shape(tmp_path: Path) -> None:
     assert aoi.verify(net, against="lava", samples=2, steps=8).equal
 
 
-def test_the_zoo_is_not_rewritten_and_results_go_elsewhere(tmp_path: Path) -> None:
+def test_zoo_files_are_not_rewritten(tmp_path: Path) -> None:
     zoo = aoi.load("zoo:digits")
     before = zoo.path.read_bytes()
-    with pytest.raises(aoi.DataError, match="comes with the package"):
+    with pytest.raises(aoi.DataError, match="belongs to the package"):
         aoi.calibrate(zoo, aoi.open_data(None, zoo, split="calibration", samples=20))
     assert zoo.path.read_bytes() == before
     assert output_folder("zoo:digits") == Path("runs/digits")

@@ -1,4 +1,4 @@
-"""aoi.open_data: names, folders and arrays, and what does not fit a network."""
+"""aoi.open_data: names, folders and arrays, and recordings that do not fit a network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def data(net: Network) -> Recordings:
     return aoi.open_data("digits", net, samples=30)
 
 
-def test_recordings_come_one_by_one_and_in_batches(data: Recordings) -> None:
+def test_recordings_one_by_one_and_in_batches(data: Recordings) -> None:
     assert len(data) == 30 == len(list(data))
     assert data[0].shape == (2, 16, 16, 24)
     np.testing.assert_array_equal(data[-1], data.batch([29])[0])
@@ -30,8 +30,8 @@ def test_recordings_come_one_by_one_and_in_batches(data: Recordings) -> None:
     assert len(data.subset([1, 2])) == 2
 
 
-def test_arrays_are_what_the_names_are(net: Network, data: Recordings) -> None:
-    """The same spikes as an array give the same numbers; a flat array too."""
+def test_arrays_give_the_same_as_names(net: Network, data: Recordings) -> None:
+    """The same spikes as an array, also flattened, give the same numbers."""
     spikes = data.batch(range(30))
     wanted = aoi.evaluate(net, data).to_dict()
     for array in (spikes, spikes.astype(bool), spikes.reshape(30, -1, 24), spikes.astype(np.float32)):
@@ -42,7 +42,7 @@ def test_arrays_are_what_the_names_are(net: Network, data: Recordings) -> None:
     assert len(aoi.open_data(spikes, net, labels=data.labels, samples=7)) == 7
 
 
-def test_the_split_is_found_whatever_its_case(net: Network) -> None:
+def test_case_of_the_split_does_not_matter(net: Network) -> None:
     assert aoi.open_data("digits", net, split="Calibration", samples=3).split == "calibration"
     with pytest.raises(aoi.DataError, match=r"best.*train.*test"):
         aoi.open_data("digits", net, split="best")
@@ -70,5 +70,5 @@ def test_labels_that_do_not_fit_are_refused(net: Network, data: Recordings, labe
 
 
 def test_labels_belong_to_arrays(net: Network) -> None:
-    with pytest.raises(aoi.DataError, match="labels go with"):
+    with pytest.raises(aoi.DataError, match="labels: only for spikes in an array"):
         aoi.open_data("digits", net, labels=[1])

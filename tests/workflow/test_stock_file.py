@@ -1,4 +1,4 @@
-"""A file of stock lava-dl, which says nothing of encoding, classes and rule: calibrated once, it needs no options."""
+"""A file of stock lava-dl without encoding, classes and rule: after one calibration it needs no options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aoi.netx import Cuba, Dense, NetworkDescription, write_network
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three classes of 6 x 4 pixels: each has its columns."""
+    """Three classes on 6 x 4 pixels, each in its own columns."""
     random = np.random.default_rng(0)
     kind = [("x", "<u2"), ("y", "<u2"), ("t", "<i8"), ("p", "i1")]
     for part, count in (("Train", 40), ("Test", 20)):
@@ -46,7 +46,7 @@ def stock(tmp_path: Path) -> Path:
     return path
 
 
-def test_calibrating_completes_the_file(stock: Path, folder: Path) -> None:
+def test_calibration_completes_the_file(stock: Path, folder: Path) -> None:
     net = aoi.load(stock)
     assert (net.encoding, net.classes, net.rule) == (None, (), None)
     with pytest.raises(aoi.DataError, match="window_us and bins"):
@@ -64,8 +64,8 @@ def test_calibrating_completes_the_file(stock: Path, folder: Path) -> None:
         aoi.open_data(folder, net, bins=40)
 
 
-def test_an_output_that_never_fires_is_read_by_its_voltage(tmp_path: Path) -> None:
-    """Whatever the file says or leaves out: no zero scores without a word."""
+def test_output_that_never_fires_is_read_by_its_voltage(tmp_path: Path) -> None:
+    """With and without metadata: scores are never silently zero."""
     weight = (2 * np.random.default_rng(0).integers(-40, 44, (3, 12))).astype(np.int32)
     path = tmp_path / "voltage.net"
     write_network(path, NetworkDescription((12,), (Dense("0", weight, Cuba(1 << 17, 4096, 0)),)))

@@ -90,7 +90,7 @@ def test_impossible_jobs_are_refused_before_anything_is_written(
     for arguments, words in (
         (("--on-node", "sim", "--partition", "nowhere"), "this cluster has oheogulch, cpu"),
         (("--on-node", "sim", "--partition", "oheogulch", "--time", 5), "ends jobs after 2"),
-        (("--on-node", "moon"), "choose one of sim, loihi"),
+        (("--on-node", "moon"), "'moon' is not one of 'sim', 'loihi'"),
         (("--board", "nowhere"), "there is no such board"),
         (("--on-node", "sim", "--chunk", 1, "--login", "a b"), "is not a host name"),
     ):

@@ -1,1 +1,1 @@
-"""The command ``aoi``: one module a command, thin."""
+"""The command ``aoi``, with one module per command."""

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from aoi_benchmarks.report import Report
 
 _SUITES = {
-    "engine": "the engine against stock Lava, against our own Lava session and against SLAYER's forward pass",
-    "lava": "inside Lava: the network as one process against Lava's graph of processes; cutoff against all steps",
-    "training": "forward and backward through a CUBA layer against SLAYER's",
-    "scaling": "time over batch, T, neurons, input rate and threads; memory over samples; writes a picture",
-    "calibration": "does the certified drop hold: the tables of docs/calibration.md",
+    "engine": "the engine against stock Lava, our Lava session and SLAYER's forward pass",
+    "lava": "inside Lava, the fused network against the stock graph, and the cutoff against all steps",
+    "training": "forward and backward pass of a CUBA layer against SLAYER",
+    "scaling": "time over batch, T, neurons, input rate and threads, and memory over samples, with a plot",
+    "calibration": "how often the certified drop holds, the tables of docs/calibration.md",
 }
 _MODULES = {"lava": "sessions"}
 _DEFAULT = ("engine", "lava", "training")
@@ -35,21 +35,21 @@ def command(
             + f". Without a name: {', '.join(_DEFAULT)}.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="scaling: the picture.")] = Path("scaling.png"),
+    out: Annotated[Path, typer.Option(help="For scaling: file of the plot.")] = Path("scaling.png"),
     network: Annotated[
-        Path, typer.Option(help="calibration: a trained network on the digits; its rows are left out without it.")
+        Path, typer.Option(help="For calibration: a network trained on the digits; without it, its rows are left out.")
     ] = Path("runs/demo/network.net"),
-    quick: Annotated[bool, typer.Option("--quick", hidden=True, help="Tiny sizes: numbers without meaning.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", hidden=True, help="Tiny sizes, for tests.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Measure speed against a peer in the same run.
+    """Measure speed against other implementations in the same run.
 
-    On the same samples, with equal results: seconds, and a ratio. The benchmarks come with the source checkout.
+    Both run the same samples, and their results are checked to be equal. The benchmarks are part of a source checkout.
 
     Example: aoi bench engine
     """
     if name is not None and name not in _SUITES:
-        raise DataError(f"{name}: there is no such benchmark; choose one of {', '.join(_SUITES)}")
+        raise DataError(f"{name}: no such benchmark; choose one of {', '.join(_SUITES)}")
     options: dict[str, dict[str, Any]] = {"scaling": {"out": out}, "calibration": {"network": network}}
     reports = {each: _suite(each)(quick=quick, **options.get(each, {})) for each in ([name] if name else _DEFAULT)}
     if json:
@@ -66,7 +66,9 @@ def _suite(name: str) -> Callable[..., Report]:
     except ModuleNotFoundError as error:
         if error.name != "aoi_benchmarks":
             raise
-        raise DataError("the benchmarks come with the source checkout, not with the installed package") from None
+        raise DataError(
+            "the benchmarks are not part of the installed package; run aoi bench in a checkout of the source"
+        ) from None
     bench: Callable[..., Report] = suite.bench
     return bench
 

@@ -15,17 +15,17 @@ def command(
     network: NetworkOptions,
     recordings: CalibrationOptions,
     max_drop: MaxDropOption = 0.005,
-    risk: Annotated[float, typer.Option(help="A certified drop is exceeded with at most this probability.")] = 0.05,
-    rule: Annotated[RuleName, typer.Option(help="What decides.")] = "confidence",
+    risk: Annotated[float, typer.Option(help="Largest probability that a certified drop is exceeded.")] = 0.05,
+    rule: Annotated[RuleName, typer.Option(help="Stopping rule to calibrate.")] = "confidence",
     temperature: Annotated[
-        Temperature, typer.Option(help="Of the confidence: shared by all steps, or one a step.")
+        Temperature, typer.Option(help="Temperature of the confidence: one for all steps, or one per step.")
     ] = "shared",
     json: JsonFlag = False,
 ) -> None:
     """Fit a stopping rule and write it into the network file.
 
-    Chooses the threshold of the earliest stops whose accuracy drop stays within max-drop. Where the recordings suffice,
-    the drop is certified: with probability 1 - risk it is at most max-drop.
+    Chooses the threshold that stops earliest with an accuracy drop of at most --max-drop. With enough recordings the
+    drop is certified: with probability 1 - risk, it is at most --max-drop.
 
     Example: aoi calibrate runs/demo/network.net --max-drop 0.005
     """

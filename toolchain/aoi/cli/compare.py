@@ -12,26 +12,26 @@ from aoi.cli.options import MaxDropOption, RecordingOptions
 from aoi.errors import DataError
 
 LOOK_BACK = (
-    "look-back: each threshold is the best one on these very recordings, which flatters every rule; "
-    "no promise for others (that is what aoi calibrate gives)"
+    "look-back: each threshold is the best one on these very recordings, which overestimates every rule; "
+    "for a threshold that holds for other recordings, use aoi calibrate"
 )
 
 
 def command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders or network files (NetX HDF5).")],
     recordings: RecordingOptions,
-    rules: Annotated[str, typer.Option(help="all, or names with commas, as confidence,patience.")] = "all",
+    rules: Annotated[str, typer.Option(help="Rules: all, or names separated by commas.")] = "all",
     max_drop: MaxDropOption = 0.005,
     out: Annotated[
-        Path | None, typer.Option(help="The picture (PNG). Default: compare.png beside the first network.")
+        Path | None, typer.Option(help="File of the plot (PNG). Default: compare.png beside the first network.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Compare networks and stopping rules in one table and one picture.
+    """Compare networks and stopping rules in one table and one plot.
 
-    Shows the mean steps that each needs at equal accuracy drop. A look-back on the reported split: for each rule the
-    threshold that stops earliest within the drop. What rules need besides (scale, per-step gaps, quantiles) comes from
-    the network file or is fitted on its calibration split.
+    Shows the mean steps of each rule at equal accuracy drop. This is a look-back: for each rule it takes the threshold
+    that stops earliest within the drop on these recordings. Other parameters of rules (scale, gaps, quantiles) come
+    from the network file, or are fitted on its calibration split.
 
     Example: aoi compare runs/demo runs/mine --rules confidence,patience
     """
@@ -42,7 +42,7 @@ def command(
     names = rule_names(rules)
     target = out or output_folder(runs[0]) / "compare.png"
     if target.is_dir():
-        raise DataError(f"--out {target}: is a folder; name a file, as {target / 'compare.png'}")
+        raise DataError(f"--out {target}: is a folder; give a file such as {target / 'compare.png'}")
     with progress() as advance:
         compared, rows = compare_networks(runs, recordings.selection, names, max_drop=max_drop, progress=advance)
     plot_comparison(compared, target)
@@ -51,11 +51,11 @@ def command(
         print_json(about | {"rows": rows, "picture": str(target)})
         return
     show(rows, max_drop)
-    say(f"picture: {target}")
+    say(f"plot: {target}")
 
 
 def show(rows: list[dict[str, Any]], max_drop: float) -> None:
-    """The table, and what it does not say."""
+    """Prints the table, with notes on how to read it."""
     several = len({row["network"] for row in rows}) > 1
     print_table(
         f"mean decision steps where the accuracy drops by at most {max_drop:g} from all T steps",
@@ -73,10 +73,14 @@ def show(rows: list[dict[str, Any]], max_drop: float) -> None:
             for row in rows
         ],
     )
-    say("difference: in steps, to the network's first rule; for that one, to the first network on the same recordings")
+    say(
+        "difference: in steps, to the first rule of the network; for the first rule, to the first network that ran "
+        "the same recordings"
+    )
     fewest = min(row["samples"] for row in rows)
     if max_drop * fewest < 1:
         say(
-            f"{fewest} recordings: one is {1 / fewest:.4f}, more than {max_drop:g}, so that none may be lost on balance"
+            f"{fewest} recordings: one of them is a drop of {1 / fewest:.4f}, more than {max_drop:g}, so the accuracy "
+            "must not drop at all"
         )
     say(LOOK_BACK)

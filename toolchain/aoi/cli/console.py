@@ -1,4 +1,4 @@
-"""What every command shares: JSON on stdout, everything else on stderr, progress bars, errors in one line."""
+"""Output of the commands: JSON and tables on stdout, messages, progress bars and errors on stderr."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on
 
 @cache
 def stderr() -> Console:
-    """The one console on stderr: lines that are printed while a bar moves appear above it."""
+    """The single console on stderr, so that messages appear above a progress bar."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def plain(text: str) -> str:
-    """One line without control characters: names in files are anybody's, and must not command the terminal."""
+    """The text in one line and without control characters, because names in files are not trusted."""
     return "".join(letter for letter in " ".join(text.split()) if unicodedata.category(letter)[0] != "C")
 
 
 def say(message: str) -> None:
-    """A line for the person at the terminal."""
+    """Prints one line on stderr."""
     from rich.text import Text
 
     stderr().print(Text(plain(message)))
 
 
-class Remarks(logging.Handler):
-    """What the workflow remarks, as lines for the person at the terminal."""
+class StderrHandler(logging.Handler):
+    """Prints the messages of the workflow on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage())
 
 
 @contextmanager
-def remarks() -> Iterator[None]:
-    """Shows what the logger ``aoi`` is told within the block."""
-    logger, handler = logging.getLogger("aoi"), Remarks()
+def log_messages() -> Iterator[None]:
+    """Prints the messages of the logger ``aoi`` within the block."""
+    logger, handler = logging.getLogger("aoi"), StderrHandler()
     before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -73,7 +73,7 @@ def print_json(result: dict[str, Any]) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; the first column is left-aligned, the others right. Nothing in the texts is markup."""
+    """Prints a table on stdout, the first column left-aligned, the others right-aligned, and no text as markup."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -88,7 +88,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Progress bars on stderr, one for each label; silent where stderr is no terminal."""
+    """Progress bars on stderr, one for each label; none if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield lambda label, done, total: None
         return
@@ -100,7 +100,7 @@ def progress() -> Iterator[Progress]:
 
 
 class _Bars:
-    """Shows the bars of unfinished work and leaves the terminal to others, such as Lightning's bar, in between."""
+    """Shows the bars of unfinished work; between them, others such as Lightning can use the terminal."""
 
     def __init__(self) -> None:
         self._live: Any = None

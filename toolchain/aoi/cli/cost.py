@@ -21,17 +21,19 @@ def command(
     rule: RuleOption = None,
     board: BoardOption = None,
     pilotnet: Annotated[
-        bool, typer.Option("--pilotnet", help="lava-dl's PilotNet LIF, next to its public measurement on Loihi 2.")
+        bool,
+        typer.Option("--pilotnet", help="Use lava-dl's PilotNet LIF, and show its published measurement on Loihi 2."),
     ] = False,
     measured: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A measurement on a board, profile.json, to show next to it.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File profile.json of a measurement on a board, to show with the estimate."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Estimate energy and time of a decision on Loihi boards.
 
-    Operations are counted on the engine, until the decision and for all T steps; ranges follow from what is public of
-    the chips. Nothing here was measured on a board.
+    Counts operations on the engine, until the decision and for all T steps. The ranges of the estimates follow from
+    published data of the chips; nothing here was measured on a board.
 
     Example: aoi cost runs/demo/network.net --board oheogulch
     """
@@ -39,11 +41,11 @@ def command(
     from aoi.workflow.cost import costs, pilotnet_costs
     from aoi.workflow.evaluate import run_engine
     from aoi.workflow.network import choose_rule
-    from aoi.workflow.recordings import open_selection, warn_of_calibration
+    from aoi.workflow.recordings import open_selection, warn_if_calibrated_on
 
-    held = load_measurement(measured) if measured is not None else None
+    measurement = load_measurement(measured) if measured is not None else None
     if (net is None) != pilotnet:
-        raise DataError("name a network file, or give --pilotnet instead; aoi cost runs/demo/network.net")
+        raise DataError("give either a network file, as in aoi cost runs/demo/network.net, or --pilotnet")
     if net is None:
         result = pilotnet_costs(board)
     else:
@@ -51,12 +53,12 @@ def command(
         chosen = choose_rule(network, rule or "own")
         with progress() as advance:
             data = open_selection(network, recordings.selection, advance)
-            warn_of_calibration(network, data)
+            warn_if_calibrated_on(network, data)
             run = run_engine(network, data, "running on the engine", advance)
         about = {"network": str(network.path), "split": data.split}
         result = about | costs(network.description, run, chosen, board)
-    if held is not None:
-        result["measured"] = held.model_dump()
+    if measurement is not None:
+        result["measured"] = measurement.model_dump()
     if json:
         print_json(result)
         return
@@ -67,7 +69,7 @@ ENDS = {"until_decision": "until the decision", "at_t": "all T steps"}
 
 
 def _show(result: dict[str, Any]) -> None:
-    from aoi.workflow.cost import span
+    from aoi.workflow.cost import format_range
 
     ends = [name for name in ENDS if name in result["counts"]]
     cells = [(kind, end) for kind in ("operations", "spikes") for end in ends]
@@ -90,9 +92,9 @@ def _show(result: dict[str, Any]) -> None:
                 [
                     f"{name}, {ENDS[end]}",
                     f"{result['counts'][end]['steps']:.2f}",
-                    span(found["dynamic_j"], "J"),
-                    span(found["static_j"], "J"),
-                    span(found["latency_s"], "s"),
+                    format_range(found["dynamic_j"], "J"),
+                    format_range(found["static_j"], "J"),
+                    format_range(found["latency_s"], "s"),
                 ]
             )
     if "measured" in result:
@@ -101,17 +103,17 @@ def _show(result: dict[str, Any]) -> None:
     print_table("an inference", columns, rows)
     if result["share"]:
         low, high = result["share"]
-        say(f"until the decision {low:.1%} to {high:.1%} of all T steps, whatever the chip's constants are")
+        say(f"cost until the decision: {low:.1%} to {high:.1%} of all T steps, for any constants of the chip")
     for basis in dict.fromkeys(board["at_t"]["basis"] for board in result["boards"].values()):
-        say(f"from {basis}")
+        say(f"source: {basis}")
 
 
 def _measured(measured: dict[str, Any]) -> list[str]:
-    """A profiler tells static and dynamic energy together."""
-    from aoi.workflow.cost import amount
+    """The row of a measurement. A profiler measures static and dynamic energy together."""
+    from aoi.workflow.cost import format_amount
 
-    shown = [amount(measured[name], "J") for name in ("dynamic_j", "static_j") if name in measured]
+    shown = [format_amount(measured[name], "J") for name in ("dynamic_j", "static_j") if name in measured]
     steps = measured["steps"] / measured["samples"]
     title = "measured" if shown else "measured, static and dynamic"
-    shown = shown or [amount(measured["total_j"], "J"), ""]
-    return [title, f"{steps:.2f}", *shown, amount(measured["latency_s"], "s")]
+    shown = shown or [format_amount(measured["total_j"], "J"), ""]
+    return [title, f"{steps:.2f}", *shown, format_amount(measured["latency_s"], "s")]

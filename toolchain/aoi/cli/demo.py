@@ -12,15 +12,13 @@ from aoi.errors import CheckFailed
 
 
 def command(
-    run: Annotated[Path, typer.Option(help="Run folder; what an earlier demo left there is replaced.")] = Path(
-        "runs/demo"
-    ),
+    run: Annotated[Path, typer.Option(help="Run folder; an earlier demo in it is replaced.")] = Path("runs/demo"),
     json: JsonFlag = False,
 ) -> None:
     """Run the whole pipeline on real handwritten digits.
 
-    A simulated event camera sees them: train, export, verify, calibrate, deploy on the Lava simulator with and without
-    the cutoff, report. Takes about a minute.
+    A simulated event camera records the digits. Trains, exports, verifies, calibrates, deploys on the Lava simulator
+    with and without the cutoff, and writes a report. Takes about a minute.
 
     Example: aoi demo
     """
@@ -34,11 +32,13 @@ def command(
         show(summary)
     if not summary["equal"]:
         difference = summary["first_mismatch"] or f"{summary['decisions_differing']} decisions differ from the engine's"
-        raise CheckFailed(f"{run}: Lava does not execute the network as trained: {difference}")
+        raise CheckFailed(
+            f"{run}: Lava does not execute the network as trained ({difference}); 'aoi verify {run}' shows more"
+        )
 
 
 def show(summary: dict[str, Any]) -> None:
-    """The table at the end."""
+    """Prints the final table."""
     print_table(
         f"{summary['samples']} unseen digits in Lava, T = {summary['steps']}",
         ["", "all steps", "with cutoff"],
@@ -57,5 +57,5 @@ def show(summary: dict[str, Any]) -> None:
             ["engine = SLAYER = Lava", "", "equal" if summary["equal"] else "DIFFERENT"],
         ],
     )
-    say(f"all of it in {Path(summary['network']).parent}: network.net, summary.json, accuracy.png, decisions.png")
-    say(f"open {summary['report']} in a browser: what the cutoff trades, and why")
+    say(f"results in {Path(summary['network']).parent}: network.net, summary.json, accuracy.png, decisions.png")
+    say(f"open {summary['report']} in a browser to see what the cutoff saves at each threshold")

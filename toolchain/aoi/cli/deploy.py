@@ -18,43 +18,52 @@ if TYPE_CHECKING:
     from aoi_deploy.targets.cluster import JobOptions
 
 ModelOption = Annotated[
-    Model, typer.Option(help="fused: the network in one process, fast. stock: lava-dl's graph of processes.")
+    Model, typer.Option(help="How Lava runs the network: fused, one fast process; stock, lava-dl's graph of processes.")
 ]
 
 
 @dataclass(frozen=True)
-class PlaceOptions:
+class TargetOptions:
     """Where a network runs."""
 
     target: Annotated[
-        Target, typer.Option(help="sim: Lava's simulator here. loihi: a board. slurm: jobs of a cluster.")
+        Target,
+        typer.Option(help="Where to run: sim, Lava's simulator on this machine; loihi, a board; slurm, cluster jobs."),
     ] = "sim"
     model: ModelOption = "fused"
-    board: Annotated[str | None, typer.Option(help="loihi, slurm: the board, as in 'aoi inspect --board'.")] = None
-    host: Annotated[str | None, typer.Option(help="loihi: address of the board's host, where no Slurm is.")] = None
+    board: Annotated[str | None, typer.Option(help="For loihi and slurm: the board, as in 'aoi inspect --board'.")] = (
+        None
+    )
+    host: Annotated[
+        str | None, typer.Option(help="For loihi: address of the board's host, if it is not behind Slurm.")
+    ] = None
 
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """How work is cut into jobs of a cluster."""
+    """How to submit jobs to a cluster."""
 
-    on_node: Annotated[OnNode, typer.Option(help="slurm: what runs on the node, a board or Lava's simulator.")] = (
+    on_node: Annotated[OnNode, typer.Option(help="For slurm: target on the node, a board or Lava's simulator.")] = (
         "loihi"
     )
     partition: Annotated[
-        str | None, typer.Option(help="slurm: its partition. Default: the board's, or the cluster's own.")
+        str | None, typer.Option(help="For slurm: the partition. Default: that of the board, or of the cluster.")
     ] = None
-    time: Annotated[int, typer.Option(min=1, help="slurm: minutes of a job; then it is requeued and resumes.")] = 2
+    time: Annotated[
+        int, typer.Option(min=1, help="For slurm: minutes per job, after which it is requeued and resumes.")
+    ] = 2
     chunk: Annotated[
-        int | None, typer.Option(min=1, help="slurm: samples of a job. Default: as many as should fit.")
+        int | None, typer.Option(min=1, help="For slurm: samples per job. Default: as many as the time should allow.")
     ] = None
-    at_once: Annotated[int, typer.Option(min=1, max=1000, help="slurm: jobs that may run at the same time.")] = 16
+    at_once: Annotated[int, typer.Option(min=1, max=1000, help="For slurm: jobs that may run at the same time.")] = 16
     login: Annotated[
         str | None,
-        typer.Option(metavar="[USER@]HOST", help="slurm: submit there over ssh, where aoi is installed too."),
+        typer.Option(
+            metavar="[USER@]HOST", help="For slurm: login host to submit on over ssh; aoi has to be installed there."
+        ),
     ] = None
-    aoi: Annotated[str, typer.Option(help="slurm: the command on the login host.")] = "aoi"
-    detach: Annotated[bool, typer.Option("--detach", help="slurm: submit and return; see 'aoi jobs'.")] = False
+    aoi: Annotated[str, typer.Option(help="For slurm: the aoi command on the login host.")] = "aoi"
+    detach: Annotated[bool, typer.Option("--detach", help="For slurm: submit and return; see 'aoi jobs'.")] = False
 
     def job_options(self, board: str | None) -> JobOptions:
         from aoi_deploy.targets.cluster import JobOptions
@@ -74,16 +83,17 @@ class ClusterOptions:
 def command(
     network: NetworkOptions,
     recordings: RecordingOptions,
-    place: PlaceOptions,
+    where: TargetOptions,
     cluster: ClusterOptions,
     rule: RuleOption = None,
     no_cutoff: NoCutoffFlag = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for results.jsonl and summary.json. Default: deploy/ beside NET.")
+        Path | None,
+        typer.Option(help="Folder for results.jsonl and summary.json. Default: the folder deploy beside NET."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Run a network as Lava processes with the monitor that stops each sample.
+    """Run a network as Lava processes, with a monitor that stops each sample.
 
     Example: aoi deploy runs/demo/network.net --samples 100
 
@@ -95,54 +105,54 @@ def command(
 
     check_cutoff(no_cutoff, rule)
     jobs = None
-    if place.target == "slurm":  # refuses what is not there, before anything is read
+    if where.target == "slurm":  # raises before any file is read if there is no cluster
         from aoi_deploy.targets.cluster import Cluster
 
-        jobs = Cluster(cluster.job_options(place.board), output_folder(network.net) / "jobs")
+        jobs = Cluster(cluster.job_options(where.board), output_folder(network.net) / "jobs")
     net = network.load()
-    _check_board(net, place, cluster)
+    _check_board(net, where, cluster)
     chosen = None if no_cutoff else require_rule(net, rule or "own")
     folder = out or output_folder(network.net) / "deploy"
     with progress() as advance:
         data = open_selection(net, recordings.selection, advance)
         if jobs is not None:
             found = deploy_jobs(
-                net, data, jobs, rule=chosen, out=folder, model=place.model, detach=cluster.detach, progress=advance
+                net, data, jobs, rule=chosen, out=folder, model=where.model, detach=cluster.detach, progress=advance
             )
         else:
-            assert place.target != "slurm"
+            assert where.target != "slurm"
             found = deploy_recordings(
                 net,
                 data,
                 rule=chosen,
                 out=folder,
-                model=place.model,
-                target=place.target,
-                board=place.board,
-                host=place.host,
+                model=where.model,
+                target=where.target,
+                board=where.board,
+                host=where.host,
                 progress=advance,
             )
     if isinstance(found, str):
-        say(f"'aoi jobs status {found}' shows it, 'aoi jobs fetch {found}' brings the results")
+        say(f"'aoi jobs status {found}' shows its state, 'aoi jobs fetch {found}' fetches the results")
         if json:
             print_json({"job": found})
         return
     if json:
         print_json(found.to_dict())
         return
-    what = "one Lava process for the network" if place.model == "fused" else "lava-dl's graph of processes"
-    print_table(f"{net.path} on {place.target}, {what} (--model {place.model})", ["", ""], found.rows())
+    model = "one Lava process for the network" if where.model == "fused" else "lava-dl's graph of processes"
+    print_table(f"{net.path} on {where.target}, {model} (--model {where.model})", ["", ""], found.rows())
 
 
 def check_cutoff(no_cutoff: bool, rule: str | None) -> None:
-    """Raises DataError where a rule is given and refused at once."""
+    """Raises DataError if there is both a rule and --no-cutoff."""
     if no_cutoff and rule is not None:
         raise DataError("--no-cutoff and --rule exclude each other; leave one out")
 
 
-def _check_board(net: Network, place: PlaceOptions, cluster: ClusterOptions) -> None:
+def _check_board(net: Network, where: TargetOptions, cluster: ClusterOptions) -> None:
     from aoi.workflow.deploy import check_board
 
-    if place.board is not None:
-        on_board = place.target == "loihi" or (place.target == "slurm" and cluster.on_node == "loihi")
-        check_board(net, place.board, refuse=on_board)
+    if where.board is not None:
+        on_board = where.target == "loihi" or (where.target == "slurm" and cluster.on_node == "loihi")
+        check_board(net, where.board, refuse=on_board)

@@ -10,15 +10,15 @@ from aoi.cli.console import JsonFlag, print_json, print_table
 
 
 def command(json: JsonFlag = False) -> None:
-    """Check what this machine has for training and deployment.
+    """Check the installation for training and deployment.
 
-    Exit code 1 where a part that everything needs is broken.
+    Exits with code 1 if a part that everything needs is broken.
 
     Example: aoi doctor
     """
-    from aoi.workflow.doctor import examine
+    from aoi.workflow.doctor import run_checks
 
-    checks = examine()
+    checks = run_checks()
     broken = [each.name for each in checks if each.needed and each.state != "ok"]
     if json:
         print_json({"ok": not broken, "findings": [asdict(each) for each in checks]})

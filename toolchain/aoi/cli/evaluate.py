@@ -10,7 +10,7 @@ from aoi.cli.compare import show
 from aoi.cli.console import JsonFlag, print_json, print_table, progress
 from aoi.cli.options import MaxDropOption, NetworkOptions, RecordingOptions, RuleOption
 
-_MOST_CLASSES = 30  # that fit on a screen; --json has any number
+_MOST_CLASSES = 30  # that fit on a screen; --json lists all
 
 
 def command(
@@ -19,29 +19,29 @@ def command(
     rule: RuleOption = None,
     rules: Annotated[
         str | None,
-        typer.Option(help="Compare rules at equal accuracy drop: all, or names with commas (confidence,patience)."),
+        typer.Option(help="Rules to compare at equal accuracy drop: all, or names separated by commas."),
     ] = None,
     max_drop: MaxDropOption = 0.005,
     corrupt: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KIND:STRENGTH[,…]",
-            help="Make the events worse and see what moves: drop:SHARE, noise:HZ (a pixel), jitter:US, hot:N (pixels). "
-            "Several strengths with commas, several kinds by repeating the option; each acts alone.",
+            help="Corrupt the events: drop:SHARE, noise:HZ (per pixel), jitter:US, hot:N (pixels). Separate several "
+            "strengths by commas, and repeat the option for several kinds; each is evaluated alone.",
         ),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Measure accuracy at every step and with the cutoff.
 
-    Also what a decision costs and how certain the numbers are. Runs on the bit-exact engine, without Lava. Intervals
-    are bootstraps over the recordings, 95 %.
+    Also measures the spikes and operations of a decision. Runs on the bit-exact engine, without Lava. Intervals are
+    95 % bootstrap intervals over the recordings.
 
     Example: aoi evaluate runs/demo/network.net --rules all --corrupt drop:0.1,0.3
     """
     from aoi.cutoff.checks import check_max_drop
     from aoi.events.corrupt import parse_corruptions
-    from aoi.workflow.compare import compare_on, rule_names, table
+    from aoi.workflow.compare import compare_on_recordings, comparison_rows, rule_names
     from aoi.workflow.evaluate import corrupted, evaluate
     from aoi.workflow.recordings import open_selection
 
@@ -54,8 +54,8 @@ def command(
         found = evaluate(net, data, rule=rule or "own", progress=advance)
         summary = found.to_dict()
         if names:
-            compared = compare_on(net, data, found.run.scores, names, max_drop, advance)
-            summary["rules"] = table({net.path.stem: compared}, [b""])
+            compared = compare_on_recordings(net, data, found.run.scores, names, max_drop, advance)
+            summary["rules"] = comparison_rows({net.path.stem: compared}, [b""])
         if corruptions:
             summary["corruptions"] = corrupted(net, data, found, corruptions, advance)
     if json:
@@ -72,7 +72,7 @@ def _show(summary: dict[str, Any], title: str) -> None:
     steps = summary["steps"]
     shown = sorted({1, 2, 3, 5, 8, 10, 15, 20, 30, 50, 100, steps} & set(range(1, steps + 1)))
     print_table(
-        "when all stop at step",
+        "all recordings stop at step",
         ["", *map(str, shown)],
         [
             ["accuracy", *(f"{summary['accuracy_at'][t - 1]:.3f}" for t in shown)],
@@ -117,13 +117,13 @@ def _show(summary: dict[str, Any], title: str) -> None:
         ]
     else:
         rows += [
-            ["cutoff", "none in the file: aoi calibrate", ""],
+            ["cutoff", "none in the file; aoi calibrate adds one", ""],
             row("spikes", f"{summary['spikes']['full']:,.0f}", "spikes_full", 0),
             row("synaptic operations", f"{summary['operations']['full']:,.0f}", "operations_full", 0),
         ]
     rows += [
-        number("oracle: right from here on, mean (OCT)", "oct_mean", 2),
-        number("first right answer, mean", "average_earliest_step", 2),
+        number("mean step from which the answer stays correct (OCT)", "oct_mean", 2),
+        number("mean step of the first correct answer", "average_earliest_step", 2),
         ["activation sparsity", f"{summary['spikes']['activation_sparsity']:.4f}", ""],
     ]
     print_table(title, ["", "", "95 % interval"], rows)
@@ -133,24 +133,24 @@ def _show(summary: dict[str, Any], title: str) -> None:
 
 def _show_classes(summary: dict[str, Any]) -> None:
     print_table(
-        "class by class",
-        ["class", "recordings", "right", "mean decision step", "median", "most often taken for"],
+        "by class",
+        ["class", "recordings", "correct", "mean decision step", "median", "most often confused with"],
         [
             [
                 each["class"],
                 str(each["samples"]),
-                _maybe(each["accuracy"], ".1%"),
-                _maybe(each["mean_decision_step"], ".2f"),
-                _maybe(each["median_decision_step"], "d"),
-                _taken_for(summary, index),
+                _optional(each["accuracy"], ".1%"),
+                _optional(each["mean_decision_step"], ".2f"),
+                _optional(each["median_decision_step"], "d"),
+                _confused_with(summary, index),
             ]
             for index, each in enumerate(summary["per_class"])
         ],
     )
 
 
-def _taken_for(summary: dict[str, Any], index: int) -> str:
-    """The commonest wrong answer for a class, and how often; empty where there is none."""
+def _confused_with(summary: dict[str, Any], index: int) -> str:
+    """The most frequent wrong answer for a class, with its count; empty if there is none."""
     row = [0 if column == index else count for column, count in enumerate(summary["confusion"][index])]
     answer, count = row.index(max(row)), max(row)
     name = summary["classes"][answer] if answer < len(summary["classes"]) else f"output {answer}"
@@ -161,22 +161,22 @@ def _short(summary: dict[str, Any]) -> str:
     return f"{summary['rule']} at {summary['threshold']:.6g}"
 
 
-def _maybe(value: float | None, form: str) -> str:
+def _optional(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
 def _show_corruptions(summary: dict[str, Any]) -> None:
-    """Accuracies and steps with the interval of their change, confidence without, for want of room."""
-    moves = (("full_accuracy", 3), ("accuracy", 3), ("mean_decision_step", 2))
+    """Accuracies and steps with the interval of their change; the confidence without, to save space."""
+    columns = (("full_accuracy", 3), ("accuracy", 3), ("mean_decision_step", 2))
 
     def cells(level: dict[str, Any]) -> list[str]:
         shown = []
-        for name, digits in moves:
+        for name, digits in columns:
             low, high = level["intervals"][name]
             shown.append(f"{level[name]:.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})")
         return [level["corruption"], *shown, f"{level['mean_confidence']:.3f}"]
 
-    clean = [f"{summary[name]:.{digits}f}" for name, digits in moves]
+    clean = [f"{summary[name]:.{digits}f}" for name, digits in columns]
     print_table(
         "corrupted recordings (95 % interval of the change)",
         ["", "accuracy at T", "at the decision", "mean decision step", "confidence"],

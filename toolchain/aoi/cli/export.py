@@ -17,11 +17,11 @@ def command(
 ) -> None:
     """Write a trained network as one NetX file that stock lava-dl loads.
 
-    Refuses what Lava would not execute bit by bit as trained.
+    Refuses a network that Lava would not execute bit-exactly as trained.
 
     Example: aoi export runs/digits
     """
     from aoi.workflow.export import export
 
     path = export(run, out)
-    print_json({"network": str(path)}) if json else say(f"wrote {path}, without a cutoff yet: aoi calibrate {path}")
+    print_json({"network": str(path)}) if json else say(f"wrote {path}; 'aoi calibrate {path}' adds the cutoff")

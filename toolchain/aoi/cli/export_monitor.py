@@ -18,9 +18,10 @@ def command(
     rule: RuleOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write the stopping rule as C for an embedded processor: whole numbers only, no memory but its tables.
+    """Write the stopping rule as C code for an embedded processor.
 
-    The rule has to be int-confidence or int-gap (aoi calibrate --rule int-confidence, or --rule here).
+    The code uses only integers and constant tables. The rule has to be int-confidence or int-gap: calibrate one with
+    aoi calibrate --rule int-confidence, or give it with --rule.
 
     Example: aoi export-monitor runs/demo/network.net --out monitor --rule int-confidence:0.9
     """
@@ -31,7 +32,7 @@ def command(
     net = network.load()
     chosen = require_rule(net, rule or "own")
     if out.exists() and not out.is_dir():
-        raise DataError(f"--out {out}: is not a folder; name one")
+        raise DataError(f"--out {out}: is not a folder; choose a folder")
     files, table_bytes = monitor_files(chosen, net.description.outputs, steps=net.steps)
     for name, text in files.items():
         write_atomically(out / name, text.encode())

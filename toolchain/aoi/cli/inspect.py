@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def command(network: NetworkOptions, board: BoardOption = None, json: JsonFlag = False) -> None:
-    """Show what a network file holds and on which boards it fits.
+    """Show the content of a network file and on which boards it fits.
 
-    Layers, sizes, encoding, cutoff; how its layers lie on a board's cores.
+    Lists layers, sizes, encoding and cutoff, and for --board the cores of each layer.
 
     Example: aoi inspect runs/demo/network.net --board oheogulch
     """
@@ -32,14 +32,14 @@ def command(network: NetworkOptions, board: BoardOption = None, json: JsonFlag =
     rows.append(["all", "", f"{description.neurons:,}", "", f"{description.synapses:,}", "", "", ""])
     shape = "x".join(map(str, description.input_shape))
     print_table(
-        f"{net.path}: {shape} {'values' if description.takes_values else 'spikes'} a step, "
+        f"{net.path}: {shape} {'values' if description.takes_values else 'spikes'} per step, "
         f"{description.latency} blocks",
         ["layer", "shape", "neurons", "neuron", "weights", "range", "threshold", "decay u / v"],
         rows,
     )
     _show_fits(fits, detailed=board is not None)
     if metadata is None:
-        print("no /aoi group: give --data, --window-us and --bins where a command needs them")
+        print("no /aoi group: commands that run recordings need --data, --window-us and --bins")
         return
     if metadata.encoding:
         encoding = metadata.encoding
@@ -50,15 +50,15 @@ def command(network: NetworkOptions, board: BoardOption = None, json: JsonFlag =
         certified = "certified" if policy.evidence.get("certified") is True else "not certified"
         print(f"cutoff: {policy.rule} >= {policy.threshold:.6g}, scale {policy.scale:.4g}, {certified}")
     else:
-        print("cutoff: not calibrated yet (aoi calibrate)")
+        print("cutoff: not calibrated; aoi calibrate adds one")
 
 
 def _show_fits(fits: dict[str, Fit], detailed: bool) -> None:
-    """A line each; of one board that was asked for, the layout and all that stands against it."""
+    """One line per board; for a selected board also the layout and all findings."""
     for name, fit in fits.items():
         if detailed:
             print_table(
-                f"on {name}: what the fullest core of each layer holds",
+                f"on {name}: content of the fullest core of each layer",
                 ["layer", "cores", "neurons", "neuron groups", "axons in", "axon map", "synapse words", "weight bits"],
                 [
                     [

@@ -12,12 +12,12 @@ from aoi.cli.console import JsonFlag, print_json, say
 
 
 def command(
-    dry_run: Annotated[bool, typer.Option(help="Print the commands that would run, and run none.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only print the commands.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Install Lava (lava-nc 0.10.0 and lava-dl 0.6.0) and what it needs into this Python, whatever its version.
+    """Install Lava (lava-nc 0.10.0, lava-dl 0.6.0) and its requirements into this Python.
 
-    Uses pip, or uv where there is no pip. Run it again at any time: what is there already stays.
+    Works on every supported Python. Uses pip, or uv if there is no pip. Can be repeated at any time.
 
     Example: aoi install-lava
     """
@@ -36,4 +36,4 @@ def command(
         return
     typer.echo(f"lava-nc {installed.lava_nc} and lava-dl {installed.lava_dl} work in {installed.python}")
     if installed.slayer_lacks:
-        typer.echo(f"SLAYER: {installed.slayer_lacks}. Only training needs it.")
+        typer.echo(f"SLAYER, which only training needs: {installed.slayer_lacks}")

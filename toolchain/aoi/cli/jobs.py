@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from aoi_deploy.jobs.folder import JobFolder
 
 JobArgument = Annotated[
-    str, typer.Argument(metavar="JOB", help="An id, the beginning of one, 'last', or a job's folder.")
+    str, typer.Argument(metavar="JOB", help="Id of a job, the beginning of one, 'last', or the job's folder.")
 ]
-ChunkOption = Annotated[int | None, typer.Option(min=0, help="Only this chunk.")]
+ChunkOption = Annotated[int | None, typer.Option(min=0, help="Show only this chunk.")]
 OutOption = Annotated[Path | None, typer.Option(help="Folder for results.jsonl and summary.json. Default: the job's.")]
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ def list_jobs(json: JsonFlag = False) -> None:
             now = status(folder)
             state, decided = now.state, f"{now.decided} of {now.samples}"
             found.append(now.json() | {"network": plan.network, "created": plan.created})
-        except AoiError as error:  # a login host that does not answer hides no other job
+        except AoiError as error:  # such as a login host that does not answer; the other jobs are still listed
             state, decided = f"unknown: {error}", ""
             found.append({"id": name, "state": "unknown", "reason": str(error), "network": plan.network})
         created = time.strftime("%Y-%m-%d %H:%M", time.localtime(plan.created))
@@ -53,14 +53,14 @@ def list_jobs(json: JsonFlag = False) -> None:
     if json:
         print_json({"jobs": found})
     elif rows:
-        print_table("jobs", ["job", "made", "network", "partition", "decided", "state"], rows)
+        print_table("jobs", ["job", "created", "network", "partition", "decided", "state"], rows)
     else:
-        say("no jobs; 'aoi deploy NET --target slurm' makes one")
+        say("no jobs; 'aoi deploy NET --target slurm' submits one")
 
 
 @app.command("status")
 def show_status(job: JobArgument = "last", json: JsonFlag = False) -> None:
-    """Show the state of a job, chunk by chunk.
+    """Show the state of a job and of its chunks.
 
     Example: aoi jobs status last
     """
@@ -73,7 +73,7 @@ def show_status(job: JobArgument = "last", json: JsonFlag = False) -> None:
         return
     print_table(
         f"job {now.id}: {now.decided} of {now.samples} samples decided, {now.state}",
-        ["chunk", "decided", "state", "Slurm", "node", "last sign of life"],
+        ["chunk", "decided", "state", "Slurm job", "node", "last note"],
         [
             [
                 str(each.chunk),
@@ -87,12 +87,12 @@ def show_status(job: JobArgument = "last", json: JsonFlag = False) -> None:
         ],
     )
     if now.stopped:
-        say(f"'aoi jobs continue {now.id}' resumes what was stopped; 'aoi jobs logs {now.id}' says more")
+        say(f"'aoi jobs continue {now.id}' resumes stopped chunks; 'aoi jobs logs {now.id}' shows their logs")
 
 
 @app.command("logs")
 def show_logs(job: JobArgument = "last", chunk: ChunkOption = None, json: JsonFlag = False) -> None:
-    """Print what a job's processes printed.
+    """Print the logs of a job.
 
     Example: aoi jobs logs last --chunk 0
     """
@@ -104,7 +104,7 @@ def show_logs(job: JobArgument = "last", chunk: ChunkOption = None, json: JsonFl
         print_json({"logs": found})
         return
     if not found:
-        say("no logs yet: no job has begun")
+        say("no logs yet: no chunk has started")
     for name, text in found.items():
         print(f"==> {plain(name)} <==")
         for line in text.splitlines():
@@ -113,9 +113,9 @@ def show_logs(job: JobArgument = "last", chunk: ChunkOption = None, json: JsonFl
 
 @app.command()
 def fetch(job: JobArgument = "last", out: OutOption = None, json: JsonFlag = False) -> None:
-    """Bring a job's results.
+    """Fetch the results of a job.
 
-    Writes results.jsonl and summary.json. Exit code 1 where samples are still missing.
+    Writes results.jsonl and summary.json. Exits with code 1 if samples are missing.
 
     Example: aoi jobs fetch last --out runs/demo/deploy
     """
@@ -145,9 +145,9 @@ def attach(job: JobArgument = "last", out: OutOption = None, json: JsonFlag = Fa
 
 @app.command()
 def cancel(job: JobArgument, json: JsonFlag = False) -> None:
-    """Take a job off the cluster.
+    """Cancel a job on the cluster.
 
-    What is decided stays, and 'aoi jobs continue' resumes behind it.
+    Decided samples are kept, and 'aoi jobs continue' resumes after them.
 
     Example: aoi jobs cancel last
     """
@@ -156,14 +156,14 @@ def cancel(job: JobArgument, json: JsonFlag = False) -> None:
 
     folder = find(job)
     cancelled = queue.cancel(folder)
-    _told(folder, {"cancelled": cancelled}, f"{cancelled} chunks cancelled", json)
+    _report(folder, {"cancelled": cancelled}, f"{cancelled} chunks cancelled", json)
 
 
 @app.command("continue")
 def resume(job: JobArgument = "last", json: JsonFlag = False) -> None:
-    """Submit again what was stopped.
+    """Resume the stopped chunks of a job.
 
-    Only samples that are not decided are run.
+    Only samples that are not decided yet are run.
 
     Example: aoi jobs continue last
     """
@@ -172,25 +172,25 @@ def resume(job: JobArgument = "last", json: JsonFlag = False) -> None:
 
     folder = find(job)
     submitted = queue.submit(folder)
-    _told(folder, {"submitted": submitted}, f"{submitted} chunks submitted", json)
+    _report(folder, {"submitted": submitted}, f"{submitted} chunks submitted", json)
 
 
 @app.command(hidden=True)
 def work(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER")], chunk: Annotated[int, typer.Argument(metavar="CHUNK")]
 ) -> None:
-    """Decide what is left of a chunk: what a job runs on its node."""
+    """Run the undecided samples of a chunk; a job calls this on its node."""
     from aoi_deploy.jobs.folder import JobFolder
     from aoi_deploy.jobs.worker import run_chunk
 
     run_chunk(JobFolder(folder), chunk)
 
 
-def _told(folder: JobFolder, found: dict[str, Any], words: str, json: bool) -> None:
+def _report(folder: JobFolder, found: dict[str, Any], text: str, json: bool) -> None:
     if json:
         print_json({"id": folder.plan.id} | found)
     else:
-        say(f"job {folder.plan.id}: {words}")
+        say(f"job {folder.plan.id}: {text}")
 
 
 def _fetch(folder: JobFolder, out: Path | None, json: bool) -> None:
@@ -204,4 +204,7 @@ def _fetch(folder: JobFolder, out: Path | None, json: bool) -> None:
         print_table(f"job {folder.plan.id}, {folder.plan.on_node} on the node", ["", ""], found.rows())
     if missing:
         total = len(found.outcomes) + missing
-        raise CheckFailed(f"job {folder.plan.id}: {missing} of {total} samples are not decided yet")
+        raise CheckFailed(
+            f"job {folder.plan.id}: {missing} of {total} samples are not decided yet; "
+            f"'aoi jobs status {folder.plan.id}' shows its state"
+        )

@@ -1,4 +1,4 @@
-"""Entry point: builds the app, turns errors into one line and an exit code."""
+"""The entry point: builds the app, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from aoi.cli import (
     verify,
 )
 from aoi.cli import run as live
-from aoi.cli.console import remarks, show_error
+from aoi.cli.console import log_messages, show_error
 from aoi.cli.options import expand_groups, first_line
 from aoi.errors import AoiError
 
 app = typer.Typer(
     name="aoi",
-    help="Anytime optimal inference with spiking networks: train with STR, export to NetX, deploy in Lava with a "
+    help="Anytime optimal inference with spiking networks: train with STR, export to NetX, and deploy in Lava with a "
     "monitor that stops each sample as soon as its answer is reliable.",
     no_args_is_help=True,
     add_completion=False,
@@ -67,8 +67,8 @@ app.add_typer(jobs.app, name="jobs")
 INTERRUPTED = 130
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"aoi {version('aoi-toolchain')}")
@@ -78,21 +78,21 @@ def _version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Options of every command."""
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 the check failed or the run broke off, 2 bad input, 130 interrupted."""
+    """Exit codes: 0 done, 1 a check or a run failed, 2 bad input, 130 interrupted."""
     sys.exit(run())
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs one command line; typer itself explains wrong usage (2) and turns Ctrl-C into 130."""
+    """Runs one command line and returns its exit code. Typer itself reports wrong usage (2) and Ctrl-C (130)."""
     try:
-        with remarks():
+        with log_messages():
             app(arguments, prog_name="aoi")
     except SystemExit as end:
         if end.code == INTERRUPTED:

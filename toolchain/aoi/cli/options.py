@@ -1,4 +1,4 @@
-"""Options that commands share, as dataclasses: a command takes the whole group as one parameter."""
+"""Options that commands share. Groups are dataclasses, which a command takes as one parameter."""
 
 from __future__ import annotations
 
@@ -21,35 +21,37 @@ NetworkArgument = Annotated[
 ]
 InputShapeOption = Annotated[
     str | None,
-    typer.Option(metavar="C,H,W", help="Shape of the input, for a file that begins with a convolution and lacks it."),
+    typer.Option(metavar="C,H,W", help="Input shape, for a file that begins with a convolution and lacks it."),
 ]
-SplitOption = Annotated[Split, typer.Option(case_sensitive=False, help="Which part of the recordings.")]
+SplitOption = Annotated[Split, typer.Option(case_sensitive=False, help="Part of the data set.")]
 RuleOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME:THRESHOLD[:SCALE]",
-        help="Instead of the file's rule: confidence, entropy, conformal (shares), gap (a lead), fixed, patience "
-        "(steps), int-confidence, int-gap. What it leaves out comes from the file.",
+        help="Rule to use instead of the file's. Thresholds of confidence, int-confidence, entropy and conformal are "
+        "fractions, of gap and int-gap a lead, of fixed and patience steps. Missing parts come from the file.",
     ),
 ]
 NoCutoffFlag = Annotated[bool, typer.Option("--no-cutoff", help="Run all T steps of every sample.")]
-DownloadFlag = Annotated[bool, typer.Option("--download", help="Fetch a named data set if it is not here yet.")]
+DownloadFlag = Annotated[
+    bool, typer.Option("--download", help="Download a named data set that is not on this machine.")
+]
 SkipDamagedFlag = Annotated[
-    bool, typer.Option("--skip-damaged", help="Leave out recordings that cannot be read; they are named and counted.")
+    bool, typer.Option("--skip-damaged", help="Skip recordings that cannot be read, and list them.")
 ]
 BoardOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="nahuku, oheogulch or kapohopoint. Default: all of them.")
+    str | None, typer.Option(metavar="NAME", help="Board: nahuku, oheogulch or kapohopoint. Default: all of them.")
 ]
-MaxDropOption = Annotated[float, typer.Option(help="Largest accuracy drop allowed, between 0 and 1.")]
-PartitionOption = Annotated[str | None, typer.Option(help="Slurm's partition. Default: the cluster's own.")]
+MaxDropOption = Annotated[float, typer.Option(help="Largest allowed accuracy drop, between 0 and 1.")]
+PartitionOption = Annotated[str | None, typer.Option(help="Slurm partition. Default: that of the cluster.")]
 MinutesOption = Annotated[
-    int, typer.Option(min=1, help="Time limit of a job in minutes; then it is requeued and resumes.")
+    int, typer.Option(min=1, help="Time limit of a job in minutes, after which it is requeued and resumes.")
 ]
 
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """A network file and what it may leave open about itself."""
+    """A network file, and the input shape if the file lacks it."""
 
     net: NetworkArgument
     input_shape: InputShapeOption = None
@@ -63,22 +65,18 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class RecordingOptions:
-    """Which recordings, and what the network file leaves open about them."""
+    """Which recordings to open, and how to encode them if the network file does not say it."""
 
     data: Annotated[
         str | None,
         typer.Option(
-            help="A data set's name or a folder Train|Test/<label>/*. Default: what the network was trained on."
+            help="Name of a data set, or a folder Train|Test/<label>/*. Default: the network's training data."
         ),
     ] = None
     split: SplitOption = "test"
-    samples: Annotated[int | None, typer.Option(min=1, help="Only the first N recordings of the split.")] = None
-    window_us: Annotated[int | None, typer.Option(min=1, help="Time window in µs, if the file names no encoding.")] = (
-        None
-    )
-    bins: Annotated[int | None, typer.Option(min=1, max=4096, help="Timesteps T, if the file names no encoding.")] = (
-        None
-    )
+    samples: Annotated[int | None, typer.Option(min=1, help="Use only the first N recordings of the split.")] = None
+    window_us: Annotated[int | None, typer.Option(min=1, help="Time window in µs, if the file has no encoding.")] = None
+    bins: Annotated[int | None, typer.Option(min=1, max=4096, help="Timesteps T, if the file has no encoding.")] = None
     download: DownloadFlag = False
     skip_damaged: SkipDamagedFlag = False
 
@@ -91,13 +89,13 @@ class RecordingOptions:
 
 @dataclass(frozen=True)
 class CalibrationOptions(RecordingOptions):
-    """As :class:`RecordingOptions`, of the split calibration."""
+    """:class:`RecordingOptions` with the split calibration as default."""
 
     split: SplitOption = "calibration"
 
 
 def shape_of(text: str | None) -> tuple[int, int, int] | None:
-    """``2,34,34`` → (2, 34, 34). Raises DataError."""
+    """The shape (2, 34, 34) from the text ``2,34,34``. Raises DataError."""
     from aoi.errors import DataError
 
     if text is None:
@@ -107,13 +105,15 @@ def shape_of(text: str | None) -> tuple[int, int, int] | None:
     except ValueError:
         channels = height = width = 0
     if min(channels, height, width) < 1:
-        raise DataError(f"--input-shape {text}: expected C,H,W, three whole numbers from 1, as 2,34,34")
+        raise DataError(f"--input-shape {text}: expected C,H,W, three positive whole numbers such as 2,34,34")
     return channels, height, width
 
 
 def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as typer wants it: a parameter whose type is a dataclass becomes one option for each of its fields,
-    and the command gets the dataclass."""
+    """Adapts a command for typer: replaces each parameter of a dataclass type by one option for each field.
+
+    The command gets the dataclass.
+    """
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, Any] = {}
@@ -145,5 +145,5 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def first_line(command: Callable[..., None]) -> str:
-    """What the list of commands says of one: the first sentence of its help, whole."""
+    """The first sentence of a command's help, for the list of commands."""
     return (command.__doc__ or "").partition("\n")[0]

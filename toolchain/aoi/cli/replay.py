@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="FILE|DIR", help="A recording, a folder or a data set's name.")],
-    target: Annotated[str, typer.Argument(metavar="udp://HOST:PORT|-", help="Where to; - is stdout.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|DIR", help="A recording, a folder, or the name of a data set.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="udp://HOST:PORT|-", help="Receiver of the frames; - is stdout.")],
     split: SplitOption = "test",
-    speed: Annotated[float, typer.Option(min=0.001, help="Times real speed.")] = 1.0,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Repeat the recordings for so long.")] = None,
+    speed: Annotated[float, typer.Option(min=0.001, help="Multiple of real speed.")] = 1.0,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Time for which the recordings are repeated. Default: once.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Send recordings as a camera would.
 
-    Frames of events at their times, for aoi run elsewhere or in a pipe.
+    Sends frames of events in real time, to aoi run on another machine or in a pipe.
 
     Example: aoi replay shared/nmnist udp://127.0.0.1:9000 --speed 10 --seconds 60
     """
@@ -35,7 +39,7 @@ def command(
 
     from aoi.events.stream import pack, split_frames
     from aoi.live.receive import udp_address
-    from aoi.workflow.live import open_playlist, paced
+    from aoi.workflow.live import open_playlist, pace_frames
 
     recordings = list(open_playlist(source, split).recordings)
     end = time.monotonic() + seconds if seconds is not None else None
@@ -56,20 +60,20 @@ def command(
 
     if target == "-":
         if json:
-            raise DataError("--json: stdout carries the frames; leave it out")
-        for frame in paced(frames(), speed):
+            raise DataError("--json: stdout is used for the frames; leave --json out")
+        for frame in pace_frames(frames(), speed):
             sys.stdout.buffer.write(pack(frame))
         sys.stdout.buffer.flush()
     else:
         host, port = udp_address(target)
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as out:
-            for frame in paced(frames(), speed):
+            for frame in pace_frames(frames(), speed):
                 try:
                     out.sendto(pack(frame), (host, port))
-                except ConnectionRefusedError:  # an answer to an earlier datagram: nobody listens yet
+                except ConnectionRefusedError:  # a reply to an earlier datagram: no receiver yet
                     continue
                 except (OSError, OverflowError) as error:
-                    raise DataError(f"{target}: cannot be sent to: {error}") from None
+                    raise DataError(f"{target}: cannot be sent to ({error}); check host and port") from None
     if json:
         print_json(sent)
     else:

@@ -14,12 +14,14 @@ from aoi.cli.options import RecordingOptions
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder with its network file, or a network file.")],
     recordings: RecordingOptions,
-    out: Annotated[Path | None, typer.Option(help="The page. Default: report.html in RUN or beside the file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File of the page. Default: report.html in RUN or beside the file.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write one HTML page that shows what a network's cutoff trades.
+    """Write one HTML page about a network and its cutoff.
 
-    The page holds everything that it shows: it needs no network and no other file.
+    Shows accuracy and saved steps for every threshold. The page needs no internet connection and no other file.
 
     Example: aoi report runs/demo
     """

@@ -18,9 +18,9 @@ from aoi.cli.options import NetworkOptions, NoCutoffFlag, RuleOption, SplitOptio
 if TYPE_CHECKING:
     from aoi.live.decide import Decision, Live
     from aoi.live.receive import ReceiveCounts
-    from aoi.workflow.live import Named
+    from aoi.workflow.live import NamedRecording
 
-_SETTLED = 100  # decisions after which memory should not grow any more
+_WARM_UP = 100  # decisions after which memory should no longer grow
 
 
 def command(
@@ -29,39 +29,41 @@ def command(
         str,
         typer.Option(
             metavar="FILE|DIR|udp://HOST:PORT|-",
-            help="A recording, a folder Train|Test/<label>/* or a data set's name, datagrams, or frames on stdin.",
+            help="Source: a recording, a folder Train|Test/<label>/*, the name of a data set, datagrams, or stdin (-).",
         ),
     ],
     split: SplitOption = "test",
     on: Annotated[
         Literal["engine", "lava"],
-        typer.Option(help="engine: in this process. lava: a Lava run, a bin a step; it answers L - 1 bins later."),
+        typer.Option(help="Where to run: engine, in this process; lava, in Lava, which answers L - 1 bins later."),
     ] = "engine",
     model: ModelOption = "fused",
     speed: Annotated[
-        float | None, typer.Option(min=0.001, help="Recordings: times real speed. Default: as fast as they run.")
+        float | None, typer.Option(min=0.001, help="For recordings: multiple of real speed. Default: without waiting.")
     ] = None,
     rule: RuleOption = None,
     no_cutoff: NoCutoffFlag = False,
-    windows: Annotated[int | None, typer.Option(min=1, help="End after so many decisions.")] = None,
-    buffer: Annotated[int, typer.Option(min=1, max=1 << 20, help="Datagrams that may wait; more are dropped.")] = 16384,
-    idle_ms: Annotated[int, typer.Option(min=1, help="Silence after which an open window ends (udp).")] = 500,
+    windows: Annotated[int | None, typer.Option(min=1, help="Number of decisions after which to end.")] = None,
+    buffer: Annotated[
+        int, typer.Option(min=1, max=1 << 20, help="Number of datagrams to buffer; further ones are dropped.")
+    ] = 16384,
+    idle_ms: Annotated[
+        int, typer.Option(min=1, help="For datagrams: time in ms without events after which an open window ends.")
+    ] = 500,
     window_us: Annotated[
-        int | None, typer.Option(min=1, help="Time window in µs, if the file names no encoding.")
+        int | None, typer.Option(min=1, help="Time window in µs, if the file has no encoding.")
     ] = None,
-    bins: Annotated[
-        int | None, typer.Option(min=1, max=4096, help="Timesteps T, if the file names no encoding.")
-    ] = None,
+    bins: Annotated[int | None, typer.Option(min=1, max=4096, help="Timesteps T, if the file has no encoding.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Decide while the events arrive.
+    """Decide while events arrive.
 
     Each bin runs as soon as it is complete, and the answer is printed as soon as the rule allows it. --json prints one
-    line a decision and a last one with the summary.
+    line per decision, and a last line with the summary.
 
-    With --on lava the monitor decides inside a Lava run. A spike takes a step a layer there, as on a chip, so that the
-    answer about a bin falls L - 1 bins later (L layers) or at the end of the window; latencies count from the bin that
-    let it fall.
+    With --on lava, the monitor decides inside a Lava run. There, as on a chip, a spike takes one step per layer, so the
+    answer about a bin comes L - 1 bins later (with L layers) or at the end of the window; latencies count from the bin
+    with which the answer comes.
 
     Example: aoi run runs/demo/network.net --source udp://127.0.0.1:9000
 
@@ -79,9 +81,9 @@ def command(
     net = network.load()
     chosen = None if no_cutoff else require_rule(net, rule or "own")
     encoding = live_encoding(net, window_us, bins)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started it in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also if a shell started it in the background
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    playing: dict[int, Named] = {}
+    playing: dict[int, NamedRecording] = {}
     decided: list[int] = [0]
     classes = net.classes
     recorded = source != "-" and "://" not in source
@@ -100,7 +102,8 @@ def command(
             received = receiver.received
             arrivals = receiver.arrivals(lambda: windows is not None and decided[0] >= windows)
             say(
-                f"listening on {source}; the system buffers {received.kernel_buffer // 1024} KiB, we {buffer} datagrams"
+                f"listening on {source}; buffers: {received.kernel_buffer // 1024} KiB in the system, "
+                f"{buffer} datagrams in aoi"
             )
         right = 0
         memory: list[float] = []
@@ -115,7 +118,7 @@ def command(
                 right += named is not None and named.label == answer
                 with _whole_lines():
                     _show(decision, named, answer, encoding.bins, json)
-                if decided[0] == _SETTLED:
+                if decided[0] == _WARM_UP:
                     memory.append(_memory_mb())
                 if decided[0] == windows:
                     break
@@ -135,7 +138,7 @@ def command(
 
 @contextmanager
 def _whole_lines() -> Iterator[None]:
-    """Ctrl-C waits until a line is out: who reads lines gets no half of one."""
+    """Defers Ctrl-C until a line is written, so that readers never get an incomplete line."""
     import signal
 
     ends = {signal.SIGINT, signal.SIGTERM}
@@ -147,7 +150,7 @@ def _whole_lines() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
 
 
-def _show(decision: Decision, named: Named | None, answer: str, steps: int, json: bool) -> None:
+def _show(decision: Decision, named: NamedRecording | None, answer: str, steps: int, json: bool) -> None:
     if json:
         line = {
             "window": decision.window,
@@ -167,7 +170,7 @@ def _show(decision: Decision, named: Named | None, answer: str, steps: int, json
 
 
 def _memory_mb() -> float:
-    """Resident memory of this process, MB; 0 where the system does not say."""
+    """Resident memory of this process in MB; 0 if the system does not report it."""
     import os
 
     try:
@@ -202,11 +205,11 @@ def _show_summary(summary: dict[str, Any]) -> None:
         ["steps executed", f"{summary['steps_executed']:,}"],
         ["events", f"{summary['events']:,} in {summary['frames']:,} frames"],
         [
-            "not used: late, after the window, off the sensor",
+            "unused events: late, after the window, off the sensor",
             f"{summary['late']:,}, {summary['beyond']:,}, {summary['off_sensor']:,}",
         ],
         [
-            "lost: frames missing, dropped here, malformed",
+            "lost frames: missing, dropped, malformed",
             f"{summary['lost_frames']:,}, {summary['dropped']:,}, {summary['malformed']:,}",
         ],
         ["memory", " → ".join(f"{each:.0f} MB" for each in summary["memory_mb"])],

@@ -12,23 +12,28 @@ from aoi.cli.options import MinutesOption, PartitionOption, SkipDamagedFlag
 
 
 def command(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A study, a YAML file as configs/studies/str.yaml.")],
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="YAML file of the study, such as configs/studies/str.yaml.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder of the cells. Default: runs/<name of the study>.")] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option(metavar="[EXPERIMENT=]DATA", help="Recordings of an experiment, or of all; may be repeated."),
+        typer.Option(metavar="[EXPERIMENT=]DATA", help="Recordings of an experiment, or of all; can be repeated."),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, max=1024, help="Cells that run at the same time, one thread each.")
+        int, typer.Option(min=1, max=1024, help="Number of cells that run at the same time, one thread each.")
     ] = 2,
     only: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Run only cells with this in EXPERIMENT/ARM/seedN.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Run only cells whose name EXPERIMENT/ARM/seedN contains this text."),
     ] = None,
-    table: Annotated[bool, typer.Option("--table", help="Run nothing: print the table of what is done.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Only print the table of the finished cells.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Run those again that were run with another configuration.")
+        bool, typer.Option("--overwrite", help="Run cells again that were run with another configuration.")
     ] = False,
-    download: Annotated[bool, typer.Option("--download", help="Fetch named data sets that are not here yet.")] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Download named data sets that are not on this machine.")
+    ] = False,
     skip_damaged: SkipDamagedFlag = False,
     slurm: Annotated[bool, typer.Option("--slurm", help="Run the cells as a job array on a Slurm cluster.")] = False,
     partition: PartitionOption = None,
@@ -37,11 +42,11 @@ def command(
     attached: Annotated[bool, typer.Option("--attached", hidden=True)] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Train and judge every cell of a study, then compare its arms.
+    """Train and evaluate every cell of a study, then compare its arms.
 
-    A cell is an experiment × arm × seed. Each is a run folder with its network, result.json and scores.npz. What is
-    done is not done again: after an interruption or a failure the same command runs only what is missing. Exit code 1
-    where cells are missing.
+    A cell is one combination of experiment, arm and seed, with its own run folder. Finished cells are not run again:
+    after an interruption or a failure, the same command runs only the missing ones. Exits with code 1 if cells are
+    missing.
 
     Example: aoi sweep configs/studies/str.yaml --data nmnist=path/to/nmnist
     """
@@ -56,13 +61,13 @@ def command(
         workflow.refuse_outdated(plan.folders)
     else:
         todo = workflow.cells_to_run(chosen, overwrite=overwrite)
-        say(f"{len(chosen) - len(todo)} of {len(chosen)} cells are done; {len(todo)} to run in {plan.root}")
+        say(f"{len(chosen) - len(todo)} of {len(chosen)} cells are finished; {len(todo)} to run in {plan.root}")
         if slurm:
             from aoi_deploy.cluster.slurm import Resources
 
             workflow.run_on_slurm(plan, todo, Resources(partition=partition, minutes=minutes, at_once=workers))
         else:
-            workflow.run_here(plan, todo, workers)
+            workflow.run_locally(plan, todo, workers)
     summary = workflow.summarise(plan)
     if json:
         print_json(summary)
@@ -94,8 +99,8 @@ def _show(summary: dict[str, Any]) -> None:
         together = [(arm, reference, each["pooled"]) for arm, reference, each in pairs if "pooled" in each]
         if together:
             print_table(
-                f"{name}: recordings of all seeds together, steps at equal accuracy (the lower peak less the drop)",
-                ["arm against", "steps", "the other's", "share", "accuracy at T", "at the peak"],
+                f"{name}: recordings of all seeds together, steps at equal accuracy (the lower peak minus the drop)",
+                ["arm against reference", "steps", "of the reference", "ratio", "accuracy at T", "at the peak"],
                 [
                     [
                         f"{arm} against {reference}",
@@ -108,7 +113,7 @@ def _show(summary: dict[str, Any]) -> None:
         if pairs:
             print_table(
                 f"{name}: differences, paired by seed",
-                ["arm against", "pairs", "steps", "of its steps", "accuracy at T", "steps at equal accuracy"],
+                ["arm against reference", "pairs", "steps", "ratio", "accuracy at T", "steps at equal accuracy"],
                 [
                     [
                         f"{arm} against {reference}",
@@ -124,7 +129,7 @@ def _show(summary: dict[str, Any]) -> None:
     for name, reason in summary["missing"].items():
         show_error(f"{name}: missing: {reason}")
     if summary["picture"]:
-        say(f"picture: {summary['picture']}")
+        say(f"plot: {summary['picture']}")
 
 
 def _mean(value: dict[str, Any], digits: int, sign: str = "") -> str:

@@ -14,26 +14,28 @@ from aoi.errors import ConfigError
 
 def command(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="The experiment, a YAML file such as configs/digits.yaml.")
+        Path, typer.Argument(metavar="CONFIG", help="YAML file of the experiment, such as configs/digits.yaml.")
     ],
-    data: Annotated[str | None, typer.Option(help="A data set's name or a folder Train|Test/<label>/*.")] = None,
+    data: Annotated[str | None, typer.Option(help="Name of a data set, or a folder Train|Test/<label>/*.")] = None,
     run: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/<name of the experiment>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     continue_: Annotated[
-        bool, typer.Option("--continue", help="Resume where there is a checkpoint, otherwise begin: for requeued jobs.")
+        bool, typer.Option("--continue", help="Resume if there is a checkpoint, otherwise start; for requeued jobs.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in that folder.")] = False,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one value.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in that folder.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change one value; can be repeated.")
+    ] = None,
     download: DownloadFlag = False,
     skip_damaged: SkipDamagedFlag = False,
-    slurm: Annotated[bool, typer.Option("--slurm", help="Submit it as a job of a Slurm cluster, and return.")] = False,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Submit a job to a Slurm cluster, and return.")] = False,
     partition: PartitionOption = None,
     minutes: MinutesOption = 60,
     json: JsonFlag = False,
 ) -> None:
     """Train a network on event recordings.
 
-    Leaves a run folder: the resolved configuration, checkpoints that --resume continues from, weights and logs.
+    Writes a run folder with the complete configuration, checkpoints for --resume, weights and logs.
 
     Example: aoi train configs/nmnist.yaml --data path/to/nmnist --run runs/nmnist
     """
@@ -43,7 +45,7 @@ def command(
     changes = [parse_change(text) for text in set_ or []]
     if (slurm or continue_) and (resume or overwrite):
         option = "--slurm" if slurm else "--continue"
-        raise ConfigError(f"{option}: resumes by itself where there is a checkpoint; leave out --resume, --overwrite")
+        raise ConfigError(f"{option}: resumes by itself if there is a checkpoint; leave out --resume and --overwrite")
     if slurm:
         folder = run or Path("runs") / load_config(config, changes).name
         job = submit_training(
@@ -74,7 +76,7 @@ def command(
                 progress=advance,
             )
     except KeyboardInterrupt:
-        say("stopped; the same command with --resume continues")
+        say("stopped; continue with the same command and --resume")
         raise
     from aoi_models.training.processes import processes
 

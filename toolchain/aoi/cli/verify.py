@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ComparedRecordings(CalibrationOptions):
-    """A few recordings."""
+    """A few recordings for the comparison."""
 
-    samples: Annotated[int, typer.Option(min=1, max=1000, help="How many samples to compare.")] = 8
+    samples: Annotated[int, typer.Option(min=1, max=1000, help="Number of samples to compare.")] = 8
 
 
 def command(
     network: NetworkOptions,
     recordings: ComparedRecordings,
     against: Annotated[
-        Against, typer.Option(help="What to compare the engine with; engine: with its own live steps.")
+        Against, typer.Option(help="Executor to compare the engine with; engine: its own live steps.")
     ] = "all",
     steps: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Timesteps. Default: the network's T, or 32.")
@@ -42,11 +42,11 @@ def command(
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Prove that the engine, SLAYER and Lava execute a network alike.
+    """Check that the engine, SLAYER and Lava give equal spikes in every layer.
 
-    Compares current, voltage and spike of every layer and step; of sigma-delta layers sigma, residue and message. Works
-    on any NetX file; an executor that cannot run the network is left out with the reason. Exit code 1 where they
-    differ, naming the first place.
+    Compares currents, voltages and spikes of every layer and step; for sigma-delta layers sigma, residue and message.
+    Works on any NetX file. An executor that cannot run the network is left out, with the reason. If there is a
+    difference, prints the first one and exits with code 1.
 
     Example: aoi verify runs/demo/network.net --against all
     """
@@ -76,7 +76,7 @@ def command(
 
 
 def _recordings(net: Network, options: ComparedRecordings, advance: Progress) -> Recordings | None:
-    """What the network was trained on, or what ``--data`` names; None where the former cannot be had."""
+    """Recordings of ``--data``, or of the training data; None if the latter are not available."""
     from aoi.workflow.recordings import open_selection
 
     if options.data is None and (net.metadata is None or net.metadata.data is None):
@@ -86,17 +86,17 @@ def _recordings(net: Network, options: ComparedRecordings, advance: Progress) ->
     except DataError as error:
         if options.data is not None:
             raise
-        say(f"random input instead of recordings: {error}")
+        say(f"using random input instead of recordings: {error}")
         return None
 
 
 def _rate(text: str) -> float:
-    """``random:0.1`` → 0.1. Raises DataError."""
+    """The rate 0.1 from the text ``random:0.1``. Raises DataError."""
     kind, _, rate_text = text.partition(":")
     try:
         rate = float(rate_text)
     except ValueError:
         rate = -1.0
     if kind != "random" or not 0 <= rate <= 1:
-        raise DataError(f"--input {text}: expected random:RATE with a rate between 0 and 1, as random:0.1")
+        raise DataError(f"--input {text}: expected random:RATE with a rate between 0 and 1, such as random:0.1")
     return rate

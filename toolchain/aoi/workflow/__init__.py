@@ -1,5 +1,5 @@
-"""The pipeline as functions: one for each arrow between events and report. They print nothing.
+"""The pipeline as functions, one for each step between events and report. They print nothing.
 
-``load`` and ``open_data`` give what the others take. Long work reports through a ``progress`` callback, remarks go to
-the logger ``aoi``. What needs torch or Lava imports it when it is called.
+``load`` and ``open_data`` make the arguments of the others. Long work calls a ``progress`` callback; messages go to the
+logger ``aoi``. Functions that need torch or Lava import it when they are called.
 """

@@ -20,7 +20,7 @@ from aoi.netx.write import update_metadata
 from aoi.workflow.evaluate import run_engine
 from aoi.workflow.network import Network, refuse_zoo
 from aoi.workflow.progress import Progress, log
-from aoi.workflow.recordings import Recordings, refuse_seen
+from aoi.workflow.recordings import Recordings, refuse_trained_on
 from aoi.workflow.result import Result
 
 
@@ -29,10 +29,10 @@ class Calibrated(Result):
     """A calibrated rule and its evidence."""
 
     network: str
-    """The file that holds the rule now."""
+    """The file that now holds the rule."""
     calibration: Calibration
     skipped: int
-    """Damaged recordings that were left out."""
+    """Number of damaged recordings that were skipped."""
 
     @property
     def rule(self) -> Rule:
@@ -50,27 +50,27 @@ class Calibrated(Result):
 
     def rows(self) -> Sequence[tuple[str, str]]:
         found = self.calibration
-        certified = "yes" if found.certified else f"no: that takes at least {found.samples_needed} recordings"
+        certified = "yes" if found.certified else f"no: it takes at least {found.samples_needed} recordings"
         if not found.certified and found.samples >= found.samples_needed:
-            certified = "no: too many recordings are lost even by the latest stops"
-        alone = "" if found.certified else ", of this threshold taken alone"
-        tested = f", {found.test_samples} of them chose the threshold" if found.test_samples < found.samples else ""
+            certified = "no: even the latest stops lose too many recordings"
+        single = "" if found.certified else ", for this threshold alone"
+        tested = f", {found.test_samples} of them for the threshold" if found.test_samples < found.samples else ""
         return [
             ("recordings", f"{found.samples}{tested}"),
             ("rule, threshold", f"{found.rule.name}, {found.threshold:.6g}"),
             ("temperature (1 / scale)", f"{found.temperature:.4g}"),
             ("accuracy at T", f"{found.full_accuracy:.4f}"),
-            ("accuracy drop, wanted at most", f"{found.accuracy_drop:.4f}, {found.max_drop:g}"),
-            (f"upper bound of the drop at {100 * (1 - found.risk):g}%{alone}", f"{found.bound:.4f}"),
+            ("accuracy drop, allowed", f"{found.accuracy_drop:.4f}, {found.max_drop:g}"),
+            (f"upper bound of the drop at {100 * (1 - found.risk):g}%{single}", f"{found.bound:.4f}"),
             ("certified", certified),
             ("mean decision step", f"{found.mean_decision_step:.2f}"),
         ]
 
 
 def check_split(split: str) -> None:
-    """Raises DataError for a split that must not calibrate."""
+    """Raises DataError for a split that must not be used for calibration."""
     if split in ("train", "validation", "test"):
-        reason = "it is kept for reporting" if split == "test" else "training saw it"
+        reason = "it is kept for reporting" if split == "test" else "it was used in training"
         raise DataError(f"split {split}: {reason}; calibrate on 'calibration', report on 'test'")
 
 
@@ -84,22 +84,23 @@ def calibrate(
     temperature: Temperature = "shared",
     progress: Progress | None = None,
 ) -> Calibrated:
-    """Fits a rule and chooses its threshold on recordings that training never saw; rewrites the file in one step.
+    """Fits a rule and chooses its threshold on recordings not used in training, and writes it into the file atomically.
 
-    A file that says nothing of encoding, classes and data (stock lava-dl writes none) gets those of ``data``, so that
-    what follows needs no options.
+    A file without encoding, classes and data set, such as stock lava-dl writes, gets those of ``data``, so that later
+    calls need no options.
 
     Args:
-        network: what :func:`aoi.load` gives; load it again to have the rule.
-        data: recordings of the split calibration, or an array.
-        max_drop: largest accuracy drop wanted from all T steps, a share.
-        risk: a certified drop is exceeded with at most this probability.
+        network: the network, from :func:`aoi.load`; load it again to use the rule.
+        data: recordings of the split ``calibration``, or an array.
+        max_drop: largest accuracy drop from T, between 0 and 1.
+        risk: largest probability that the drop exceeds ``max_drop`` although it is certified.
         rule: name of the rule.
-        temperature: "shared", one for all steps, or "step", one a step.
-        progress: called with (what, done, total).
+        temperature: "shared", one for all steps, or "step", one per step.
+        progress: called with (label, done, total).
 
     Raises:
-        DataError: the request makes no sense, training or reporting own these recordings, or the file is the zoo's.
+        DataError: an argument is out of range, the recordings are reserved for training or reporting, or the file
+            belongs to the zoo.
         WriteError: the file cannot be rewritten.
 
     Example:
@@ -110,13 +111,15 @@ def calibrate(
     refuse_zoo(network)
     if data.config is not None:
         check_split(data.split)
-    refuse_seen(network, data.spikes, "", "calibrate on recordings that training did not see")
+    refuse_trained_on(network, data.spikes, "", "calibrate on other recordings")
     skipped = len(data.spikes.skipped)
     data, copies = _without_copies(data)
     scores = run_engine(network, data, "running on the engine", progress).scores
     if is_silent(scores):
         log.warning(
-            "%s: says nothing on all %d recordings: its outputs are equal at every step", network.path, len(data)
+            "%s: all outputs are equal at every step on all %d recordings; the network gives no answer",
+            network.path,
+            len(data),
         )
     found = fit(scores, data.labels, max_drop=max_drop, risk=risk, rule=rule, temperature=temperature)
     policy = CutoffPolicy(
@@ -138,7 +141,7 @@ def calibrate(
 
 
 def _completed(network: Network, data: Recordings) -> Metadata:
-    """The file's metadata; what it leaves open is that of the recordings: a threshold means nothing without them."""
+    """The file's metadata, completed with encoding, classes and data set of the recordings where it has none."""
     metadata = network.metadata or Metadata(readout=network.readout)
     found: dict[str, Any] = {}
     if metadata.encoding is None and data.encoding is not None:
@@ -151,12 +154,15 @@ def _completed(network: Network, data: Recordings) -> Metadata:
 
 
 def _without_copies(data: Recordings) -> tuple[Recordings, int]:
-    """Each recording once, and how many copies that leaves out: the guarantee counts independent recordings."""
+    """The recordings without copies, because the guarantee needs independent recordings; and the number of copies."""
     first = np.sort(np.unique(data.spikes.fingerprints, return_index=True)[1])
     copies = len(data) - len(first)
     if copies:
         example = data.ids[int(np.setdiff1d(np.arange(len(data)), first)[0])]
         log.warning(
-            "%d of %d recordings, such as %s, are copies of others; each counts once", copies, len(data), example
+            "%d of %d recordings, such as %s, are copies of others; each recording counts once",
+            copies,
+            len(data),
+            example,
         )
     return data.subset(first), copies

@@ -1,4 +1,4 @@
-"""What an inference costs on a board: operations counted on the engine, energy and time estimated."""
+"""The cost of an inference on a board: counts operations on the engine, and estimates energy and time."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ from aoi.netx.read import read_network
 
 
 def costs(description: NetworkDescription, run: Run, rule: Rule | None, board: str | None = None) -> dict[str, Any]:
-    """Counts and estimates on ``board`` or all boards, of all T steps and, with a rule, until its decision; as JSON
-    holds them. Raises DataError for a board that there is not."""
+    """Counts and estimates for ``board`` or all boards, as plain values for JSON.
+
+    For all T steps and, with a rule, until its decision. Raises DataError for an unknown board.
+    """
     boards = [load_board(name) for name in ([board] if board else board_names())]
     ends = {"at_t": np.full(len(run.spikes), run.spikes.shape[-1])}
     if rule is not None:
         ends = {"until_decision": decide(rule, run.scores).step} | ends
-    done = {name: workload(description, run.spikes, run.operations, end) for name, end in ends.items()}
-    saved = share(done["until_decision"], done["at_t"]) if rule is not None else None
+    loads = {name: workload(description, run.spikes, run.operations, end) for name, end in ends.items()}
+    saved = share(loads["until_decision"], loads["at_t"]) if rule is not None else None
     return {
         "samples": len(run.spikes),
         "steps": run.spikes.shape[-1],
         "layers": [f"{layer.kind} {layer.name}" for layer in description.layers],
-        "counts": {name: {**each.counts, "layers": each.layers} for name, each in done.items()},
+        "counts": {name: {**each.counts, "layers": each.layers} for name, each in loads.items()},
         "share": [saved.low, saved.high] if saved else None,
         "boards": {
             each.name: {
                 "chip": each.chip.name,
-                **{name: _plain(estimate(description, load, each)) for name, load in done.items()},
+                **{name: _plain(estimate(description, load, each)) for name, load in loads.items()},
             }
             for each in boards
         },
@@ -44,9 +46,9 @@ def costs(description: NetworkDescription, run: Run, rule: Rule | None, board: s
 
 
 def pilotnet_costs(board: str | None = None) -> dict[str, Any]:
-    """lava-dl's PilotNet LIF, 16 steps of its own image, next to its public measurement on Loihi 2.
+    """Costs of lava-dl's PilotNet LIF on 16 steps of its own image, with its published measurement on Loihi 2.
 
-    Raises DataError where lava-dl is not installed.
+    Raises DataError if lava-dl is not installed.
     """
     anchor = load_board("oheogulch").chip.anchor
     assert anchor is not None
@@ -68,15 +70,15 @@ def pilotnet_costs(board: str | None = None) -> dict[str, Any]:
 
 
 def lava_dl_file(name: str) -> Path:
-    """A file that lava-dl's wheel brings along. Raises DataError."""
+    """Path of a file in lava-dl's wheel. Raises DataError if lava-dl or the file is missing."""
     try:
         found = package_files("lava-dl") or []
     except PackageNotFoundError:
-        raise DataError(f"{name}: lava-dl, which brings it, is not installed; 'aoi install-lava' installs it") from None
+        raise DataError(f"{name}: is part of lava-dl, which is not installed; run 'aoi install-lava'") from None
     for file in found:
         if str(file).endswith(name):
             return Path(str(file.locate()))
-    raise DataError(f"this installation of lava-dl does not bring {name}; reinstall it from its wheel")
+    raise DataError(f"{name}: is missing in this installation of lava-dl; reinstall it with 'aoi install-lava'")
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:
@@ -91,17 +93,17 @@ def _plain(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def span(ends: Any, unit: str) -> str:
-    """``[1.2e-6, 3e-6]``, "J" → "1.2 to 3 µJ"."""
+def format_range(ends: Any, unit: str) -> str:
+    """Formats ``[1.2e-6, 3e-6]`` with the unit "J" as "1.2 to 3 µJ"."""
     if ends is None:
         return "not published"
-    low, high = (amount(end, unit, 3) for end in ends)
+    low, high = (format_amount(end, unit, 3) for end in ends)
     number, _, prefix = low.partition(" ")
     return f"{number if high.endswith(f' {prefix}') else low} to {high}"
 
 
-def amount(value: float, unit: str, digits: int = 4) -> str:
-    """1.2e-6, "J" → "1.2 µJ"."""
+def format_amount(value: float, unit: str, digits: int = 4) -> str:
+    """Formats 1.2e-6 with the unit "J" as "1.2 µJ"."""
     for scale, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
         if value >= scale:
             return f"{value / scale:.{digits}g} {prefix}{unit}"

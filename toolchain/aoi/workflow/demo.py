@@ -28,7 +28,7 @@ from aoi.workflow.verify import verify
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Demo(Result):
-    """What the demo found; all of it lies in its run folder."""
+    """The numbers of the demo; all results are in its run folder."""
 
     summary: dict[str, Any]
 
@@ -40,9 +40,10 @@ class Demo(Result):
 
 
 def demo(run: Path, progress: Progress | None = None) -> Demo:
-    """Train, export, verify, calibrate, deploy in Lava with and without the cutoff, report; replaces an earlier demo.
+    """Trains, exports, verifies, calibrates, deploys in Lava with and without the cutoff, and writes the report.
 
-    Leaves ``network.net``, ``summary.json``, pictures and the report in ``run``. Raises what each part raises.
+    Writes ``network.net``, ``summary.json``, plots and the report to the folder ``run``, and replaces an earlier demo
+    there. Raises the errors of each step.
     """
     from aoi.report.plots import accuracy_figure, decision_figure, save
 
@@ -111,7 +112,7 @@ def demo(run: Path, progress: Progress | None = None) -> Demo:
 def _deploy_twice(
     net: Network, data: Recordings, run: Path, at: Any, progress: Progress | None
 ) -> tuple[Deployment, Deployment]:
-    """All steps, then with the cutoff, in one session."""
+    """Runs all steps, then with the cutoff, in one session."""
     from aoi_deploy.targets import Work
 
     found = []

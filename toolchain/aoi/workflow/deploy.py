@@ -1,4 +1,4 @@
-"""A network at work in Lava: one session (``aoi.deploy``), or all recordings of a split on a target."""
+"""Runs networks in Lava: a session (``aoi.deploy``), or all recordings of a split on a target."""
 
 from __future__ import annotations
 
@@ -39,26 +39,28 @@ def deploy(
     board: str | None = None,
     host: str | None = None,
 ) -> Session:
-    """Compiles a network into Lava processes with the monitor that stops each sample, and starts them.
+    """Compiles a network into Lava processes, with a monitor that stops each sample early, and starts them.
 
-    The session is a context manager. ``session.run(samples)`` takes what :func:`aoi.open_data` gives, or arrays
-    (\\*input_shape, T), and yields an answer as soon as it falls: ``prediction`` (output index), ``confidence``,
-    ``decision_step`` (1..T), ``steps_executed`` (Lava steps), ``wall_s``. A finished sample's further steps are not
-    executed.
+    The session is a context manager. ``session.run(samples)`` takes the recordings of :func:`aoi.open_data`, or arrays
+    (\\*input_shape, T), and yields each answer as soon as it is decided: ``prediction`` (output index),
+    ``confidence``, ``decision_step`` (1..T), ``steps_executed`` (Lava steps) and ``wall_s`` (seconds). The steps after
+    a decision are not executed.
 
     Args:
-        network: what :func:`aoi.load` gives.
-        rule: "own", the file's rule if it has one; a rule; its text, as ``confidence:0.9``; None: all T steps.
-        steps: T, where the file does not say it.
-        model: "fused", the network as one Lava process, fast; "stock", lava-dl's graph of processes: the same spikes in
-            the same Lava steps.
-        target: "sim", Lava's simulator here, or "loihi", a board.
-        board: the board's name, for loihi; ``host``: address of its host, where no Slurm is.
+        network: the network, from :func:`aoi.load`.
+        rule: "own": the rule in the file, if it has one; a rule; a text such as ``confidence:0.9``; None: all T steps.
+        steps: T; None: as in the file.
+        model: "fused": the network as one Lava process, fast; "stock": lava-dl's graph of processes. Both give the same
+            spikes in the same Lava steps.
+        target: "sim": Lava's simulator on this machine; "loihi": a board.
+        board: name of the board, for "loihi".
+        host: address of the board's host, for "loihi", if it is not behind Slurm.
 
     Raises:
         MissingDependency: Lava is not installed; 'aoi install-lava' installs it.
         NetXError: Lava cannot run the network.
-        DeployError: a Lava process failed.
+        DeployError: T is unknown, or a Lava process failed.
+        DataError: the text is not a rule.
 
     Example:
         >>> with aoi.deploy(net) as session:
@@ -73,11 +75,11 @@ def deploy(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Deployment(Result):
-    """What was decided about each recording on a target, and the totals."""
+    """The decision about each recording on a target, and the totals."""
 
     outcomes: list[Outcome]
     summary: dict[str, Any]
-    """Totals, by the names of ``aoi deploy --json``."""
+    """Totals, with the names of ``aoi deploy --json``."""
 
     def to_dict(self) -> dict[str, Any]:
         return self.summary
@@ -87,24 +89,24 @@ class Deployment(Result):
         rule, build_s = found["rule"], found.get("build_s")
         return [
             ("samples", f"{found['samples']} ({found['split']})"),
-            ("rule", f"{rule} >= {found['threshold']:.6g}" if rule else "none, all steps"),
+            ("rule", f"{rule} >= {found['threshold']:.6g}" if rule else "none: all steps run"),
             ("accuracy", f"{found['accuracy']:.4f}"),
             ("drop from T, from the best step", f"{found['accuracy_drop']:.4f}, {found['accuracy_drop_peak']:.4f}"),
             ("mean decision step", f"{found['mean_decision_step']:.2f} of {found['steps']}"),
             ("fewer steps", f"{found['speedup_steps']:.2f} times"),
             ("Lava steps executed", f"{found['steps_executed']:,}"),
             (f"wall time (after {build_s:.1f} s to build)" if build_s else "wall time", f"{found['wall_s']:.2f} s"),
-            ("samples a second", f"{found['samples_per_s']:.1f}"),
+            ("samples per second", f"{found['samples_per_s']:.1f}"),
             ("results", str(found["results"])),
         ]
 
 
 def check_board(network: Network, board: str, *, refuse: bool) -> None:
-    """Says what the board's limits are to the network; raises DataError where it cannot run there and shall."""
+    """Logs how the network fits on the board; with ``refuse`` raises DataError if it does not fit."""
     fit = assess(network.description, load_board(board))
     reasons = "; ".join(map(str, fit.findings))
     if fit.verdict == "does not fit" and refuse:
-        raise DataError(f"{network.path.name} does not fit on board {board}: {reasons}")
+        raise DataError(f"{network.path.name} does not fit on board {board}: {reasons}; 'aoi inspect' shows all boards")
     log.info("%s on board %s: %s%s", network.path.name, board, fit.verdict, f" ({reasons})" if reasons else "")
 
 
@@ -120,7 +122,7 @@ def deploy_recordings(
     host: str | None = None,
     progress: Progress | None = None,
 ) -> Deployment:
-    """Runs all recordings in this process and writes ``results.jsonl`` and ``summary.json`` into ``out``.
+    """Runs all recordings in this process and writes ``results.jsonl`` and ``summary.json`` to the folder ``out``.
 
     Raises DataError, NetXError, DeployError.
     """
@@ -130,12 +132,12 @@ def deploy_recordings(
     folder = results_folder(out)
     at = engine_accuracy(network, data, progress)
     job = Work(network, data.spikes, rule, model, data.split)
-    with InProcess(target, board=board, host=host) as place:
-        place.prepare(job)
+    with InProcess(target, board=board, host=host) as runner:
+        runner.prepare(job)
         begin = time.perf_counter()
-        follow(place, job, progress)
-        outcomes, wall_s = place.collect(), time.perf_counter() - begin
-        about = {"target": target, "model": model, "split": data.split, "build_s": place.build_s}
+        run_with_progress(runner, job, progress)
+        outcomes, wall_s = runner.collect(), time.perf_counter() - begin
+        about = {"target": target, "model": model, "split": data.split, "build_s": runner.build_s}
     return write_results(folder, outcomes, data, rule, at, wall_s, about)
 
 
@@ -150,58 +152,58 @@ def deploy_jobs(
     detach: bool = False,
     progress: Progress | None = None,
 ) -> Deployment | str:
-    """Runs all recordings as jobs of a cluster and waits for them; ``detach``: returns the job's id at once.
+    """Runs all recordings as jobs of a cluster and waits for them; with ``detach`` returns the job's id immediately.
 
-    Interrupted, the jobs go on. Raises DataError, WriteError, ClusterError, DeployError.
+    The jobs keep running after an interrupt. Raises DataError, WriteError, ClusterError, DeployError.
     """
     from aoi_deploy.targets import Work
 
     work = Work(network, data.spikes, rule, model, data.split)
     folder = results_folder(out)
-    with jobs as place:
-        place.prepare(work)
-        assert place.folder is not None
-        plan = place.folder.plan
+    with jobs as runner:
+        runner.prepare(work)
+        assert runner.folder is not None
+        plan = runner.folder.plan
         log.info("job %s: %d chunks submitted; Ctrl-C leaves them in the queue", plan.id, len(plan.chunks))
         if detach:
             return plan.id
         begin = time.perf_counter()
         try:
-            follow(place, work, progress)
+            run_with_progress(runner, work, progress)
         except KeyboardInterrupt:
             log.warning(
-                "detached; the job goes on: 'aoi jobs attach %s' comes back, 'aoi jobs cancel %s' ends it",
+                "detached; the job keeps running: 'aoi jobs attach %s' waits for it, 'aoi jobs cancel %s' ends it",
                 plan.id, plan.id,
             )  # fmt: skip
             raise
-        outcomes, wall_s = place.collect(), time.perf_counter() - begin
+        outcomes, wall_s = runner.collect(), time.perf_counter() - begin
     at = engine_accuracy(network, data, progress)
     about = {"target": "slurm", "model": model, "split": data.split, "job": plan.id, "on_node": plan.on_node}
     return write_results(folder, outcomes, data, rule, at, wall_s, about)
 
 
-class _Place(Protocol):
+class _Runnable(Protocol):
     def run(self) -> Any: ...
 
 
-def follow(place: _Place, work: Work, progress: Progress | None) -> None:
-    """Progress over the outcomes as they fall."""
+def run_with_progress(target: _Runnable, work: Work, progress: Progress | None) -> None:
+    """Runs the work and reports progress after each outcome."""
     advance = counter(progress, "with the cutoff" if work.rule else "all steps")
-    for done, _ in enumerate(place.run(), 1):
+    for done, _ in enumerate(target.run(), 1):
         advance(done, len(work.spikes))
 
 
 def engine_accuracy(network: Network, data: Recordings, progress: Progress | None) -> np.ndarray:
-    """Accuracy of the recordings at each step, float64 (T,): a stopped run never sees what comes after."""
+    """Accuracy at each step, float64 (T,), on the engine, because a deployment stops before T."""
     return accuracy_at(run_engine(network, data, "all steps, on the engine", progress).scores, data.labels)
 
 
 def results_folder(folder: Path) -> Path:
-    """Makes it. Raises DataError where that cannot be."""
+    """Creates a folder for results and returns it. Raises DataError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"out {folder}: cannot be a folder for results: {error.strerror}") from None
+        raise DataError(f"out {folder}: cannot be created ({error.strerror}); choose another folder") from None
     return folder
 
 
@@ -214,7 +216,7 @@ def write_results(
     wall_s: float,
     about: dict[str, Any],
 ) -> Deployment:
-    """Writes ``results.jsonl``, a line a sample, and ``summary.json``. ``at``: of :func:`engine_accuracy`."""
+    """Writes ``results.jsonl``, one line per sample, and ``summary.json``; ``at``: from :func:`engine_accuracy`."""
     deployment = Deployment(outcomes, _summary(outcomes, data, rule, at, wall_s, folder) | about)
     classes = data.classes
     with atomic_file(folder / "results.jsonl") as file:

@@ -1,4 +1,4 @@
-"""What this machine has for training and deployment, and what each part lacks."""
+"""Checks which parts of the installation this machine has, and what each part lacks."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ OLDEST, NEWEST_TESTED = (3, 10), (3, 13)
 
 @dataclass(frozen=True)
 class Check:
-    """One part of the installation: what there is of it, and what it lacks."""
+    """The state of one part of the installation."""
 
     name: str
     state: Literal["ok", "missing", "broken"]
     found: str
     lacks: str = ""
     needed: bool = False
-    """Nothing works without it."""
+    """Whether everything depends on it."""
 
 
-def examine() -> list[Check]:
-    """All checks, in the order in which a user needs the parts."""
+def run_checks() -> list[Check]:
+    """Runs all checks, in the order in which users need the parts."""
     first = [_python(), _cache(), _lava(), _slayer(), _gpu()]
     extension, cluster = _extension(), _slurm()
     return [*first, extension, cluster, *_boards(extension, cluster), _compiler()]
@@ -33,7 +33,7 @@ def _python() -> Check:
     tested = f"{'.'.join(map(str, OLDEST))} to {'.'.join(map(str, NEWEST_TESTED))}"
     if sys.version_info[:2] < OLDEST:
         return Check("Python", "broken", version, f"needs {'.'.join(map(str, OLDEST))} or newer", needed=True)
-    lacks = f"tested are {tested}" if sys.version_info[:2] > NEWEST_TESTED else ""
+    lacks = f"not tested, {tested} are" if sys.version_info[:2] > NEWEST_TESTED else ""
     return Check("Python", "ok", version, lacks, needed=True)
 
 
@@ -75,9 +75,9 @@ def _lava() -> Check:
 def _slayer() -> Check:
     from importlib.metadata import version
 
-    lacks = "nothing can be trained; pip install 'aoi-toolchain[train]', then aoi install-lava"
+    lacks = "needed for training; pip install 'aoi-toolchain[train]', then aoi install-lava"
     try:
-        if _is_here("torch") and _is_here("lava.lib.dl.slayer"):
+        if _is_installed("torch") and _is_installed("lava.lib.dl.slayer"):
             return Check("SLAYER", "ok", f"in lava-dl, on torch {version('torch')}")
     except Exception as error:  # whatever an installation raises
         return Check("SLAYER", "broken", "", f"{type(error).__name__}: {error}; {lacks}")
@@ -95,24 +95,22 @@ def _gpu() -> Check:
         return Check("GPU", "missing", "", "torch, which only training needs, is not installed")
     except Exception as error:  # whatever an installation raises
         return Check("GPU", "broken", "", f"torch: {type(error).__name__}: {error}")
-    why = f"torch sees no CUDA device (built for CUDA {built})" if built else "torch is built without CUDA"
+    why = f"torch finds no CUDA device (built for CUDA {built})" if built else "torch is built without CUDA"
     return Check("GPU", "missing", "", f"{why}; training runs on the CPU")
 
 
 def _extension() -> Check:
     name = "Loihi extension"
-    module = "lava.utils.loihi2_profiler"  # by which Lava itself tells
-    if not _is_here(module):
-        return Check(
-            name, "missing", "", f"{module}, of Intel's lava-loihi (INRC members); no board can be used without it"
-        )
-    if not _is_here("lava.proc.embedded_io"):
-        return Check(name, "broken", module, "lava.proc.embedded_io: no spikes reach a chip without its adapters")
+    module = "lava.utils.loihi2_profiler"  # the module that Lava itself looks for
+    if not _is_installed(module):
+        return Check(name, "missing", "", f"{module} of Intel's lava-loihi (for INRC members); boards need it")
+    if not _is_installed("lava.proc.embedded_io"):
+        return Check(name, "broken", module, "lava.proc.embedded_io, whose adapters transfer spikes to a chip")
     return Check(name, "ok", module)
 
 
-def _is_here(module: str) -> bool:
-    """Is the module installed? Its parent packages are imported, it is not."""
+def _is_installed(module: str) -> bool:
+    """Whether a module is installed; imports only its parent packages."""
     from importlib.util import find_spec
 
     try:
@@ -125,7 +123,7 @@ def _slurm() -> Check:
     from aoi_deploy.cluster import slurm
 
     reason = slurm.unavailable()
-    if reason is None and not _is_here("submitit"):
+    if reason is None and not _is_installed("submitit"):
         reason = "submitit; pip install 'aoi-toolchain[cluster]'"
     if reason:
         return Check("Slurm", "missing", "", reason)
@@ -137,16 +135,16 @@ def _boards(extension: Check, cluster: Check) -> list[Check]:
     from aoi.boards.board import board_names, load_board
     from aoi_deploy.cluster import slurm
 
-    here = slurm.partitions() if cluster.state == "ok" else {}
+    known = slurm.partitions() if cluster.state == "ok" else {}
     checks = []
     for name in board_names():
         board = load_board(name)
         lacks = [] if extension.state == "ok" else ["the Loihi extension"]
         if board.chip.format == "loihi1":
-            lacks.append("a compiler: Lava has one for Loihi 2 alone")
-        if board.partition not in here:
+            lacks.append("a compiler: Lava has one only for Loihi 2")
+        if board.partition not in known:
             lacks.append(f"Slurm's partition {board.partition}, or the address of its host for target loihi")
-        found = f"Slurm's partition {board.partition}" if board.partition in here else ""
+        found = f"Slurm's partition {board.partition}" if board.partition in known else ""
         checks.append(Check(f"board {name}", "missing" if lacks else "ok", found, "; ".join(lacks)))
     return checks
 
@@ -157,4 +155,4 @@ def _compiler() -> Check:
     found = which("gcc") or which("cc")
     if found:
         return Check("C compiler", "ok", found)
-    return Check("C compiler", "missing", "", "gcc; to compile what 'aoi export-monitor' writes")
+    return Check("C compiler", "missing", "", "gcc, to compile the output of 'aoi export-monitor'")

@@ -19,7 +19,7 @@ from aoi.evaluation.summary import summarise
 from aoi.events.corrupt import Corruption
 from aoi.workflow.network import Network, choose_rule
 from aoi.workflow.progress import Progress, counter
-from aoi.workflow.recordings import Recordings, open_selection, warn_of_calibration
+from aoi.workflow.recordings import Recordings, open_selection, warn_if_calibrated_on
 from aoi.workflow.result import Result
 
 if TYPE_CHECKING:
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation(Result):
-    """What a network and a stopping rule do on recordings. Accuracies and drops are shares, steps count from 1."""
+    """Accuracy and decision steps of a network and a rule. Accuracies and drops are fractions; steps count from 1."""
 
     samples: int
     steps: int
     """T."""
     full_accuracy: float
-    """At T."""
+    """Accuracy at T."""
     accuracy: float
-    """At the decision."""
+    """Accuracy at the decisions."""
     accuracy_drop: float
-    """From T."""
+    """Accuracy at T minus accuracy at the decisions."""
     mean_decision_step: float
     speedup_steps: float
     """T / mean decision step."""
     accuracy_at: list[float]
-    """When all recordings stop at step 1, 2, … T."""
+    """Accuracy if all recordings stop at step 1, 2, … T."""
     rule: Rule | None
     split: str
     summary: dict[str, Any]
-    """All numbers, intervals and tables, by the names of ``aoi evaluate --json``."""
+    """All numbers, intervals and tables, with the names of ``aoi evaluate --json``."""
     anytime: AnytimeResult
     run: Run
     """All T steps of all recordings, without traces."""
@@ -77,7 +77,10 @@ class Evaluation(Result):
         ]
 
     def plot(self, path: str | PathLike[str] | None = None) -> Figure:
-        """Accuracy over timesteps with the rule's operating point, as a matplotlib figure; also written to ``path``."""
+        """Plots accuracy over timesteps with the rule's operating point.
+
+        Returns the matplotlib figure, and writes it to ``path`` unless that is None.
+        """
         from aoi.report.plots import accuracy_figure, save
 
         figure = accuracy_figure(self.anytime)
@@ -89,13 +92,13 @@ class Evaluation(Result):
 def evaluate(
     network: Network, data: Recordings, *, rule: Rule | str | None = "own", progress: Progress | None = None
 ) -> Evaluation:
-    """Runs all T steps of all recordings on the engine and judges the network at every step and with a rule.
+    """Runs all T steps of all recordings on the engine; measures accuracy at every step and with a rule.
 
     Args:
-        network: what :func:`aoi.load` gives.
-        data: what :func:`aoi.open_data` gives.
-        rule: "own", the file's rule if it has one; a rule; its text, as ``confidence:0.9``; None: all steps.
-        progress: called with (what, done, total).
+        network: the network, from :func:`aoi.load`.
+        data: the recordings, from :func:`aoi.open_data`.
+        rule: "own": the rule in the file, if it has one; a rule; a text such as ``confidence:0.9``; None: all steps.
+        progress: called with (label, done, total).
 
     Raises:
         DataError: the rule's text is not a rule, or the recordings do not fit the network.
@@ -104,19 +107,19 @@ def evaluate(
         >>> aoi.evaluate(net, aoi.open_data("digits", net), rule="confidence:0.9").accuracy
         0.9771689497716894
     """
-    warn_of_calibration(network, data)
+    warn_if_calibrated_on(network, data)
     chosen = choose_rule(network, rule)
     return evaluate_run(network, data, run_engine(network, data, "running on the engine", progress), chosen)
 
 
 def run_engine(network: Network, data: Recordings, label: str, progress: Progress | None) -> Run:
-    """All T steps of all recordings on the engine: scores, spikes and operations at each step."""
+    """Runs all T steps of all recordings on the engine: scores, spikes and operations at each step."""
     advance = counter(progress, label)
     return Engine(network).run_stream(len(data), data.batch, progress=lambda done: advance(done, len(data)))
 
 
 def evaluate_run(network: Network, data: Recordings, run: Run, rule: Rule | None) -> Evaluation:
-    """Judges what the engine did."""
+    """Evaluates a run of the engine."""
     decisions = decide(rule, run.scores)
     summary = summarise(
         run.scores,
@@ -148,7 +151,7 @@ def evaluate_run(network: Network, data: Recordings, run: Run, rule: Rule | None
 
 
 def confidence_at(rule: Rule | None, scores: np.ndarray) -> np.ndarray:
-    """Confidence at each step, float64 (samples, T), with the rule's scale, otherwise 1: what ``decide`` reports.
+    """Confidence at each step, float64 (samples, T), as ``decide`` reports it: with the rule's scale, otherwise 1.
 
     ``scores``: accumulated readout (samples, classes, T).
     """
@@ -165,20 +168,20 @@ def corrupted(
     corruptions: Sequence[Corruption],
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """The same recordings made worse, against what they were: one row a corruption.
+    """Evaluates the same recordings with corrupted events and compares with clean ones: one row per corruption.
 
-    ``data`` has to come from a data set, whose events are corrupted before they are encoded.
+    ``data`` has to come from a data set, because events are corrupted before they are encoded.
     """
 
-    def judged(scores: np.ndarray) -> tuple[np.ndarray, Decisions]:
+    def with_decisions(scores: np.ndarray) -> tuple[np.ndarray, Decisions]:
         return scores, decide(evaluation.rule, scores)
 
-    clean = judged(evaluation.run.scores)
+    clean = with_decisions(evaluation.run.scores)
     rows = []
     for corruption in corruptions:
-        worse = open_selection(network, replace(data.selection, corruption=corruption), progress)
-        scores = run_engine(network, worse, f"running on {corruption}", progress).scores
-        level = compare_with_clean(clean, judged(scores), data.labels)
+        corrupted_data = open_selection(network, replace(data.selection, corruption=corruption), progress)
+        scores = run_engine(network, corrupted_data, f"running on {corruption}", progress).scores
+        level = compare_with_clean(clean, with_decisions(scores), data.labels)
         about = {"corruption": str(corruption), "kind": corruption.kind, "strength": corruption.strength}
         rows.append(about | asdict(level))
     return rows

@@ -1,4 +1,4 @@
-"""A run folder as one network file: ``aoi.export``."""
+"""Exports a trained run folder as a network file: ``aoi.export``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def export(run: str | PathLike[str], out: str | PathLike[str] | None = None) -> 
         out: the network file; None: ``network.net`` in the run folder.
 
     Raises:
-        ConfigError: it is no run folder, or training has not finished.
-        NetXError: Lava would not execute the network bit by bit as trained; names layer and value.
+        ConfigError: it is not a run folder, or the training has not finished.
+        NetXError: Lava would not execute the network bit-exactly as trained; the message names layer and value.
 
     Example:
         >>> aoi.export("runs/digits")

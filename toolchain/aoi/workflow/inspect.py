@@ -1,4 +1,4 @@
-"""What a network file holds, and on which boards it fits."""
+"""Describes a network file and on which boards the network fits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aoi.workflow.network import Network
 
 
 def board_fits(network: Network, board: str | None = None) -> dict[str, Fit]:
-    """How the network fits on ``board``, or on all. Raises DataError for a board that there is not."""
+    """The fit of the network on ``board``, or on all boards. Raises DataError for an unknown board."""
     return {name: assess(network.description, load_board(name)) for name in ([board] if board else board_names())}
 
 
 def describe(network: Network, fits: dict[str, Fit]) -> dict[str, Any]:
-    """Layers, sizes, fits and the group ``/aoi``, as JSON holds them."""
+    """Layers, sizes, fits and the group ``/aoi``, as plain values for JSON."""
     description = network.description
     return {
         "input_shape": list(description.input_shape),
@@ -34,7 +34,7 @@ def describe(network: Network, fits: dict[str, Fit]) -> dict[str, Any]:
 
 
 def layer_facts(layer: Layer) -> dict[str, Any]:
-    """What there is to say of a layer; None where its kind has no such thing, a list where channels differ."""
+    """Properties of a layer: None for what its kind does not have, a list if channels differ."""
     neuron, weight = layer.neuron, None if isinstance(layer, Input) else layer.weight
     decays = (neuron.current_decay, neuron.voltage_decay) if isinstance(neuron, Cuba) else (None, None)
     return {

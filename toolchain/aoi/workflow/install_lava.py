@@ -1,8 +1,8 @@
-"""Lava into the running Python, whatever its version: what ``aoi install-lava`` does.
+"""Installs Lava into the running Python, whatever its version: ``aoi install-lava``.
 
-Lava's last wheels (August 2024) are pure Python and run on any Python from 3.10 with :mod:`aoi.compat`, but their
-metadata asks for 3.10 alone and for libraries of that time: torch 2.3, numpy 1, OpenCV, unittest2. So they come without
-their dependencies, and what they really need comes from the list ``lava`` of ``aoi-toolchain``'s own metadata.
+Lava's last wheels (August 2024) are pure Python and, with :mod:`aoi.compat`, run on any Python from 3.10. But their
+metadata requires Python 3.10 and old libraries: torch 2.3, numpy 1, OpenCV, unittest2. Therefore they are installed
+without dependencies; the packages that they really need are listed as the extra ``lava`` of ``aoi-toolchain``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LAVA = ("lava-nc==0.10.0", "lava-dl==0.6.0")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
-# In a process of its own: this one may hold modules of before. Prints what it found as one JSON object.
+# Runs in another process, because this one may hold modules of an earlier installation. Prints one JSON object.
 _CHECK = """
 import json
 from importlib.metadata import version
@@ -49,7 +49,7 @@ class InstallError(AoiError):
 
 @dataclass(frozen=True)
 class InstalledLava:
-    """What is installed now, found by importing it in a process of its own."""
+    """The installed Lava, found by importing it in another process."""
 
     lava_nc: str
     lava_dl: str
@@ -57,30 +57,30 @@ class InstalledLava:
     python: str
     """The interpreter into which it was installed."""
     slayer_lacks: str
-    """Why SLAYER cannot be imported, empty where it can. Without torch nothing can be trained; all else works."""
+    """Why SLAYER cannot be imported, empty if it can. Without torch, training does not work; everything else does."""
 
 
 def install_commands() -> tuple[tuple[str, ...], ...]:
-    """The command lines that install Lava, in their order. Raises MissingDependency without pip and uv."""
+    """The command lines that install Lava, in order. Raises MissingDependency if there is neither pip nor uv."""
     needs = _needs()
     if find_spec("pip") is not None:
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         return (*pip, *needs), (*pip, "--no-deps", "--ignore-requires-python", *LAVA)
     uv = _find_uv()
-    if uv is not None:  # passes over the upper limit on Python by itself
+    if uv is not None:  # ignores the upper limit of Python by itself
         install = (uv, "pip", "install", "--quiet", "--python", sys.executable)
         return (*install, *needs), (*install, "--no-deps", *LAVA)
     raise MissingDependency(
-        f"Lava needs pip or uv to be installed, and {sys.executable} has neither; install one of them "
+        f"installing Lava takes pip or uv, and {sys.executable} has neither; install one of them "
         f"('{shlex.join((sys.executable, '-m', 'ensurepip'))}' adds pip), then run 'aoi install-lava' again"
     )
 
 
 def install_lava(*, run: Run = subprocess.run, progress: Callable[[str], None] | None = None) -> InstalledLava:
-    """Installs lava-nc and lava-dl into the running Python, then imports them in a new process.
+    """Installs lava-nc and lava-dl into the running Python, then imports them in a new process to check them.
 
-    Where all is there already, nothing changes. ``progress`` gets a line before each step. Raises MissingDependency
-    without pip and uv, InstallError where a step fails.
+    If everything is installed already, nothing changes. ``progress`` gets a line before each step. Raises
+    MissingDependency if there is neither pip nor uv, and InstallError if a step fails.
     """
     report = progress or (lambda line: None)
     for command in install_commands():
@@ -92,19 +92,19 @@ def install_lava(*, run: Run = subprocess.run, progress: Callable[[str], None] |
 
 
 def _needs() -> list[str]:
-    """What Lava needs besides the core, as this distribution's metadata lists it."""
+    """The requirements of Lava beyond the core, from the extra ``lava`` of this distribution's metadata."""
     listed = [line.partition(";") for line in requires("aoi-toolchain") or ()]
     return [name.strip() for name, _, marker in listed if marker.replace("'", '"').strip() == 'extra == "lava"']
 
 
 def _find_uv() -> str | None:
-    """uv on PATH, beside the interpreter, or in ``.tools`` beside the environment, where 'make setup' puts it."""
+    """Path of uv: on PATH, beside the interpreter, or in ``.tools`` beside the environment, from 'make setup'."""
     beside = (Path(sys.executable).with_name("uv"), Path(sys.prefix).parent / ".tools" / "bin" / "uv")
     return shutil.which("uv") or next((str(path) for path in beside if path.is_file()), None)
 
 
 def _run(run: Run, command: tuple[str, ...], what: str) -> str:
-    # Not in the working directory: a file or folder there that is called like a module would be taken for it.
+    # Not in the working directory, whose files and folders Python would import if they are named like a module.
     options: dict[str, Any] = {"capture_output": True, "text": True, "check": False, "cwd": sys.prefix}
     result = run(command, **options)
     if result.returncode:

@@ -1,4 +1,4 @@
-"""What came out of jobs of a cluster."""
+"""Results of deployments that ran as jobs of a cluster."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 def fetch_results(
     folder: JobFolder, out: Path | None = None, progress: Progress | None = None
 ) -> tuple[Deployment, int]:
-    """Brings what is decided and writes it into ``out``, or else into the job's folder; and how many samples are
-    missing. Raises DataError, ClusterError."""
+    """Fetches the outcomes so far and writes them to ``out``, by default to the job's folder.
+
+    Returns the deployment and the number of missing samples. Raises DataError if nothing is decided yet, ClusterError
+    if the cluster cannot be reached.
+    """
     from aoi_deploy.jobs import queue
 
     plan, outcomes = folder.plan, queue.fetch(folder)
     if not outcomes:
-        raise DataError(f"job {plan.id}: nothing is decided yet; 'aoi jobs status {plan.id}' shows how it is")
-    work, place = folder.work(), results_folder(out or folder.path)
+        raise DataError(f"job {plan.id}: no sample is decided yet; 'aoi jobs status {plan.id}' shows its state")
+    work, out = folder.work(), results_folder(out or folder.path)
     network = load(folder.network)
     selection = Selection(split=parse_split(plan.split))
     data = Recordings(work.spikes, network.description.input_shape, network.encoding, None, selection)
@@ -34,4 +37,4 @@ def fetch_results(
     missing = len(data) - len(outcomes)
     about = {"target": "slurm", "model": plan.model, "split": plan.split, "job": plan.id, "on_node": plan.on_node}
     wall_s = sum(outcome.wall_s for outcome in outcomes)
-    return write_results(place, outcomes, data, work.rule, at, wall_s, about | {"missing": missing}), missing
+    return write_results(out, outcomes, data, work.rule, at, wall_s, about | {"missing": missing}), missing

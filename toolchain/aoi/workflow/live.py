@@ -1,4 +1,4 @@
-"""Decisions while events arrive: what executes the bins, and recordings played as a camera would send them."""
+"""Live decisions while events arrive, and recordings played back as a camera would send them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from aoi.live.decide import Live, LiveEngine
 from aoi.live.receive import Arrival, ReceiveCounts
 from aoi.live.windows import Windows
 from aoi.workflow.network import Network
-from aoi.workflow.recordings import open_config, resolve_source
+from aoi.workflow.recordings import open_configured, resolve_source
 
 Executor = Literal["engine", "lava"]
 
 
 @dataclass(frozen=True, eq=False)
-class Named:
-    """A recording, its name and its class."""
+class NamedRecording:
+    """A recording with its name and, if known, its class."""
 
     id: str
     label: str | None
@@ -41,17 +41,17 @@ class Named:
 
 @dataclass(frozen=True, eq=False)
 class Playlist:
-    """Recordings to be played one after another."""
+    """Recordings to play one after another."""
 
     classes: tuple[str, ...]
-    """Of the data set; empty for a single file."""
-    recordings: Iterable[Named]
+    """Classes of the data set; empty for a single file."""
+    recordings: Iterable[NamedRecording]
 
 
 def open_live(
     network: Network, rule: Rule | None, windows: Windows, *, on: Executor = "engine", model: Model = "fused"
 ) -> AbstractContextManager[Live]:
-    """What executes the bins of ``windows``: the engine in this process, or a Lava run whose monitor decides.
+    """Opens the executor of the bins of ``windows``: the engine in this process, or a Lava run with the monitor.
 
     Raises NetXError, DeployError.
     """
@@ -64,23 +64,25 @@ def open_live(
 
 
 def live_encoding(network: Network, window_us: int | None, bins: int | None) -> Encoding:
-    """The file's encoding, or that of ``window_us`` and ``bins`` for a network that takes maps. Raises DataError."""
+    """The encoding in the file, or one of ``window_us`` (µs) and ``bins`` if it has none. Raises DataError."""
     shape = network.description.input_shape
     if network.encoding is not None:
         if window_us is not None or bins is not None:
             raise DataError(f"{network.path}: its encoding is fixed in the file; leave out bins and window_us")
         encoding = network.encoding
     elif window_us is None or bins is None or len(shape) != 3:
-        raise DataError(f"{network.path}: names no encoding; give window_us and bins, for a network that takes maps")
+        raise DataError(
+            f"{network.path}: the file has no encoding; give window_us and bins, if its input has the shape (C, H, W)"
+        )
     else:
         encoding = Encoding(sensor_size=(shape[2], shape[1], shape[0]), window_us=window_us, bins=bins)
     if prod(encoding.shape[:3]) != prod(shape):
-        raise DataError(f"{network.path}: takes {shape} spikes a step, its encoding gives {encoding.shape[:3]}")
+        raise DataError(f"{network.path}: takes {shape} spikes per step, its encoding gives {encoding.shape[:3]}")
     return encoding
 
 
 def open_playlist(source: str, split: str, network: Network | None = None) -> Playlist:
-    """The recordings of a file, or of a split of a folder or data set; split as ``network`` says, if it does.
+    """The recording of a file, or those of a split of a folder or data set, divided as in the network file.
 
     Raises DataError.
     """
@@ -88,38 +90,40 @@ def open_playlist(source: str, split: str, network: Network | None = None) -> Pl
         events = read_recording(Path(source))
         if len(events) == 0:
             raise DataError(f"{source}: holds no events")
-        return Playlist((), [Named(Path(source).name, None, events)])
-    held = network.metadata.data if network and network.metadata else None
-    config = (held or DataConfig()).model_copy(update={"source": resolve_source(source)})
-    dataset = open_config(config, download=False)
+        return Playlist((), [NamedRecording(Path(source).name, None, events)])
+    trained_on = network.metadata.data if network and network.metadata else None
+    config = (trained_on or DataConfig()).model_copy(update={"source": resolve_source(source)})
+    dataset = open_configured(config, download=False)
     refs = [dataset.recordings[index] for index in require_split(dataset, config.splits, parse_split(split))]
-    recordings = (Named(ref.id, dataset.classes[ref.label], dataset.read(ref)) for ref in refs)
+    recordings = (NamedRecording(ref.id, dataset.classes[ref.label], dataset.read(ref)) for ref in refs)
     return Playlist(dataset.classes, recordings)
 
 
-def paced(frames: Iterable[Frame], speed: float | None) -> Iterator[Frame]:
-    """Hands each frame over when its last event would have happened at ``speed`` times real speed, recordings one after
-    another; None: at once."""
+def pace_frames(frames: Iterable[Frame], speed: float | None) -> Iterator[Frame]:
+    """Yields each frame when its last event happens at ``speed`` times real speed; None: without waiting.
+
+    Recordings follow each other without a pause.
+    """
     if speed is None:
         yield from frames
         return
-    begin, recording, first, lasted = time.perf_counter(), None, 0, 0.0
+    begin, recording, first, elapsed = time.perf_counter(), None, 0, 0.0
     for frame in frames:
         if len(frame.events):
             if frame.recording != recording:
-                begin += lasted
+                begin += elapsed
                 recording, first = frame.recording, int(frame.events["t"][0])
-            lasted = (int(frame.events["t"][-1]) - first) / (1e6 * speed)
-            wait = begin + lasted - time.perf_counter()
+            elapsed = (int(frame.events["t"][-1]) - first) / (1e6 * speed)
+            wait = begin + elapsed - time.perf_counter()
             if wait > 0:
                 time.sleep(wait)
         yield frame
 
 
 def play(
-    playlist: Playlist, speed: float | None, playing: dict[int, Named], received: ReceiveCounts
+    playlist: Playlist, speed: float | None, playing: dict[int, NamedRecording], received: ReceiveCounts
 ) -> Iterator[Arrival]:
-    """Frames of recordings as if they came from outside; ``playing`` gets the number and name of each as it begins."""
+    """Yields frames of recordings as if they were received; adds each recording to ``playing`` when it begins."""
 
     def frames() -> Iterator[Frame]:
         sequence = 0
@@ -129,6 +133,6 @@ def play(
                 sequence += 1
                 yield frame
 
-    for frame in paced(frames(), speed):
+    for frame in pace_frames(frames(), speed):
         received.frames += 1
         yield Arrival(frame, time.perf_counter())

@@ -1,4 +1,4 @@
-"""A network file, read and ready to use: ``aoi.load``."""
+"""Reads network files: ``aoi.load``."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _ZOO = files("aoi_models.zoo")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Network(NetworkFile):
-    """A network file: what it executes (``description``) and what it says about its use.
+    """A network that was read: its layers (``description``), and the metadata for its use.
 
-    ``readout``, ``encoding``, ``classes`` and ``rule`` come from the file; a file of stock lava-dl says nothing of
-    encoding, classes and rule.
+    ``readout``, ``encoding``, ``classes`` and ``rule`` come from the file; files of stock lava-dl have no encoding,
+    classes and rule.
     """
 
     @property
     def encoding(self) -> Encoding | None:
-        """How events become its input; None where the file does not say."""
+        """How events are encoded as its input; None if the file does not say."""
         return self.metadata.encoding if self.metadata else None
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of its outputs; empty where the file does not say."""
+        """Names of its outputs; empty if the file does not say."""
         return self.metadata.classes if self.metadata else ()
 
     @property
     def steps(self) -> int | None:
-        """T, the timesteps of a sample; None where the file does not say."""
+        """T, the timesteps of a sample; None if the file does not say."""
         return self.encoding.bins if self.encoding else None
 
     @cached_property
     def rule(self) -> Rule | None:
-        """The calibrated stopping rule; None without one. Raises DataError where its numbers make no rule."""
+        """The calibrated stopping rule; None if there is none. Raises DataError if its parameters are invalid."""
         return rule_of_policy(self.metadata.policy) if self.metadata and self.metadata.policy else None
 
     def __repr__(self) -> str:
@@ -51,7 +51,7 @@ class Network(NetworkFile):
         policy = self.metadata.policy if self.metadata else None
         rule = f"{policy.rule} >= {policy.threshold:.6g}" if policy else "none"
         return (
-            f"Network({str(self.path)!r}: {shape} {takes} a step → {self.description.outputs} outputs, "
+            f"Network({str(self.path)!r}: {shape} {takes} per step → {self.description.outputs} outputs, "
             f"{self.description.neurons:,} neurons{steps}, readout {self.readout}, rule {rule})"
         )
 
@@ -59,16 +59,16 @@ class Network(NetworkFile):
 def load(
     source: str | PathLike[str], *, input_shape: tuple[int, int, int] | None = None, values: bool = False
 ) -> Network:
-    """Reads a network file: a NetX file of anybody's, a run folder's ``network.net``, or ``zoo:NAME``.
+    """Reads a network file: any NetX file, the ``network.net`` of a run folder, or ``zoo:NAME``.
 
     Args:
-        source: the file, a run folder of ``aoi train``, or the name of a network that comes along, as ``zoo:digits``.
-        input_shape: (C, H, W) of the spikes fed in, for a file that begins with a convolution and does not say it.
+        source: the file, a run folder of ``aoi train``, or the name of a shipped network, such as ``zoo:digits``.
+        input_shape: (C, H, W) of the input spikes, for a file that begins with a convolution and does not say it.
         values: keep an input block of CUBA neurons, so that the network takes values instead of spikes.
 
     Raises:
-        NetXError: what is wrong with the file, naming layer, field, value and limit.
-        DataError: there is no such network.
+        NetXError: the file is missing, damaged or not supported; the message names layer, field, value and limit.
+        DataError: there is no such network in the zoo or the run folder, or ``values`` does not apply.
 
     Example:
         >>> net = aoi.load("zoo:digits")
@@ -77,25 +77,25 @@ def load(
     """
     file = read_network(network_path(source), input_shape=input_shape, input_block=values)
     if values and not file.description.takes_values:
-        raise DataError(f"{file.path}: begins with no input block that has neurons; it takes no values, only spikes")
+        raise DataError(f"{file.path}: has no input block with neurons, so it takes spikes; leave values out")
     return Network(**{name: getattr(file, name) for name in NetworkFile.__dataclass_fields__})
 
 
 def network_path(source: str | PathLike[str]) -> Path:
-    """Where the network file of ``source`` lies, see :func:`load`. Raises DataError."""
+    """Path of the network file of ``source``, see :func:`load`. Raises DataError."""
     text = str(source)
     if text.startswith("zoo:"):
         return _in_zoo(text.removeprefix("zoo:"))
     path = Path(source)
     if path.is_dir():
         if not (path / "network.net").is_file():
-            raise DataError(f"{path}: holds no network.net; aoi export {path} writes it, or name a network file")
+            raise DataError(f"{path}: holds no network.net; write it with 'aoi export {path}', or give a network file")
         return path / "network.net"
     return path
 
 
 def output_folder(source: str | PathLike[str]) -> Path:
-    """Where results about a network go by default: its run folder, the folder of its file, or ``runs/NAME`` for
+    """Default folder for results of a network: its run folder, the folder of its file, or ``runs/NAME`` for
     ``zoo:NAME``."""
     text = str(source)
     if text.startswith("zoo:"):
@@ -105,24 +105,27 @@ def output_folder(source: str | PathLike[str]) -> Path:
 
 
 def refuse_zoo(network: NetworkFile) -> None:
-    """Raises DataError for a file of the zoo: it belongs to the installed package."""
+    """Raises DataError for a file of the zoo, because it belongs to the installed package."""
     with as_file(_ZOO / network.path.name) as path:
         if path == network.path:
-            raise DataError(f"{network.path}: comes with the package and is not rewritten; copy it, then name the copy")
+            raise DataError(f"{network.path}: belongs to the package and is not rewritten; copy it and use the copy")
 
 
 def _in_zoo(name: str) -> Path:
     folder = _ZOO
     trained = sorted(file.name.removesuffix(".net") for file in folder.iterdir() if file.name.endswith(".net"))
     if name not in trained:
-        raise DataError(f"zoo:{name}: there is no such trained network; the zoo has {', '.join(trained)}")
+        raise DataError(f"zoo:{name}: no such trained network; the zoo has {', '.join(trained)}")
     with as_file(folder / f"{name}.net") as path:
         return path
 
 
 def choose_rule(network: Network, rule: Rule | str | None) -> Rule | None:
-    """``"own"``: the file's rule, None where it has none; None: no rule; a rule; or its text, as ``confidence:0.9``,
-    which takes what it leaves out from the file. Raises DataError."""
+    """The rule that an argument ``rule`` stands for; None for no rule.
+
+    ``rule``: "own", the rule in the file, if it has one; a text such as ``confidence:0.9``, whose missing parameters
+    come from the file; a rule; or None. Raises DataError for a text that is not a rule.
+    """
     if rule == "own":
         return network.rule
     if isinstance(rule, str):
@@ -131,11 +134,11 @@ def choose_rule(network: Network, rule: Rule | str | None) -> Rule | None:
 
 
 def require_rule(network: Network, rule: Rule | str | None) -> Rule:
-    """As :func:`choose_rule`; raises DataError where there is none."""
+    """As :func:`choose_rule`, but raises DataError if there is no rule."""
     chosen = choose_rule(network, rule)
     if chosen is None:
         raise DataError(
-            f"{network.path}: holds no calibrated cutoff; run 'aoi calibrate', give a rule as confidence:0.9:SCALE, "
-            "or run all steps without a cutoff"
+            f"{network.path}: holds no calibrated cutoff; run 'aoi calibrate', give a rule such as "
+            "confidence:0.9:SCALE, or run all steps without a cutoff"
         )
     return chosen

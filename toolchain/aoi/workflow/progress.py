@@ -1,4 +1,4 @@
-"""How long work reports: a callback for progress, a logger for remarks."""
+"""How long work reports: a callback for progress, and a logger for messages."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is in all."""
+"""Called with (label, done, total): a name of the work, the finished amount, and the whole amount."""
 
 log = logging.getLogger("aoi")
-log.addHandler(logging.NullHandler())  # silent unless the application asks
+log.addHandler(logging.NullHandler())  # silent unless the application adds a handler
 
 
 def counter(progress: Progress | None, label: str) -> Callable[[int, int], None]:
-    """``progress`` for one piece of work: called with (done, total)."""
+    """A callback (done, total) that calls ``progress`` with a fixed label."""
     if progress is None:
         return lambda done, total: None
     return lambda done, total: progress(label, done, total)

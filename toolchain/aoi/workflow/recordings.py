@@ -1,4 +1,4 @@
-"""Labelled recordings, encoded as a network takes them: ``aoi.open_data``."""
+"""Labelled recordings, encoded for a network: ``aoi.open_data``."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ from aoi.events.splits import require_split
 from aoi.workflow.network import Network
 from aoi.workflow.progress import Progress, counter, log
 
-_NAMED = 5  # damaged recordings that are named before only their number is told
+_MAX_NAMED = 5  # most damaged recordings that are logged by name
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which recordings, and what the network file leaves open about them."""
+    """Which recordings to open, and how to encode them if the network file does not say it."""
 
     data: str | None = None
-    """A data set's name or a folder; None: what the network was trained on."""
+    """Name of a data set, or a folder; None: the data that the network was trained on."""
     split: Split = "test"
     samples: int | None = None
-    """Only the first so many."""
+    """Number of recordings, from the first; None: all."""
     window_us: int | None = None
     bins: int | None = None
     download: bool = False
     skip_damaged: bool = False
     corruption: Corruption | None = None
     camera: int = 0
-    """Which of the simulated cameras renderings the digits; the network's own is 0."""
+    """Number of the simulated camera that records the digits; 0 is the network's own."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Recordings:
-    """N labelled recordings as spikes in the shape that a network takes.
+    """N labelled recordings, as spikes in a network's input shape.
 
-    Iterating gives one recording after another, uint8 (\\*input_shape, T): what a session runs.
+    Iteration gives the recordings one by one, uint8 (\\*input_shape, T), as a session takes them.
     """
 
     spikes: SpikeData
     input_shape: tuple[int, ...]
-    """Of the network, without T."""
+    """Input shape of the network, without T."""
     encoding: Encoding | None
-    """None for spikes that were given as arrays."""
+    """None for arrays."""
     config: DataConfig | None
-    """Where the recordings come from and how they are divided; None for arrays."""
+    """Source and splits of the recordings; None for arrays."""
     selection: Selection
 
     @property
     def labels(self) -> np.ndarray:
-        """int64 (N,), indices into :attr:`classes`."""
+        """Indices into :attr:`classes`, int64 (N,)."""
         return self.spikes.labels
 
     @property
@@ -84,7 +84,7 @@ class Recordings:
 
     @property
     def source(self) -> str | None:
-        """The data set's name or the folder; None for arrays."""
+        """Name of the data set, or the folder; None for arrays."""
         return self.config.source if self.config else None
 
     def __len__(self) -> int:
@@ -98,18 +98,18 @@ class Recordings:
         return self.batch([range(len(self))[index]])[0]
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Spikes of some recordings, uint8 (n, \\*input_shape, T)."""
+        """Spikes of several recordings, uint8 (n, \\*input_shape, T)."""
         spikes = self.spikes.batch(indices)
         return spikes.reshape(len(spikes), *self.input_shape, spikes.shape[-1])
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> Recordings:
-        """Some of the recordings."""
+        """The recordings with these indices."""
         return replace(self, spikes=self.spikes.subset(indices))
 
     def __repr__(self) -> str:
         return (
             f"Recordings({len(self)} of {self.source or 'arrays'}, split {self.split}: {len(self.classes)} classes, "
-            f"{'x'.join(map(str, self.input_shape))} spikes a step, T = {self.steps})"
+            f"{'x'.join(map(str, self.input_shape))} spikes per step, T = {self.steps})"
         )
 
 
@@ -126,20 +126,20 @@ def open_data(
     skip_damaged: bool = False,
     progress: Progress | None = None,
 ) -> Recordings:
-    """Recordings for a network, encoded as its file says.
+    """Opens recordings for a network, with the encoding in its file.
 
     Args:
-        data: a data set's name (``digits``, ``NMNIST``, …), a folder ``Train|Test/<label>/<recording>``, or spikes
-            (N, C, H, W, T) of 0 and 1 with their ``labels``; None: what the network was trained on.
-        network: what :func:`aoi.load` gives.
+        data: name of a data set (``digits``, ``NMNIST``, …), a folder ``Train|Test/<label>/<recording>``, or spikes
+            (N, C, H, W, T) of 0 and 1 with their ``labels``; None: the data that the network was trained on.
+        network: the network, from :func:`aoi.load`.
         split: train, validation, calibration or test.
-        samples: only the first so many recordings of the split.
-        labels: int (N,), output indices; for arrays only.
-        window_us: length of the time window in µs, where the file names no encoding.
-        bins: timesteps T, where the file names no encoding.
-        download: fetch a named data set if it is not here yet.
-        skip_damaged: leave out recordings that cannot be read, instead of an error.
-        progress: called with (what, done, total).
+        samples: number of recordings, from the first of the split; None: all.
+        labels: output indices, int (N,); only for arrays.
+        window_us: length of the time window in µs, if the file has no encoding.
+        bins: timesteps T, if the file has no encoding.
+        download: download a named data set that is not on this machine.
+        skip_damaged: skip recordings that cannot be read, instead of raising an error.
+        progress: called with (label, done, total).
 
     Raises:
         DataError: recordings are missing, damaged or do not fit the network.
@@ -153,7 +153,7 @@ def open_data(
     if isinstance(data, np.ndarray):
         return _from_array(data, labels, network, Selection(split=chosen, samples=samples))
     if labels is not None:
-        raise DataError("labels go with spikes given as an array; a folder's labels are its class folders")
+        raise DataError("labels: only for spikes in an array; the labels of a folder are its class folders")
     selection = Selection(None if data is None else str(data), chosen, samples, window_us, bins, download, skip_damaged)
     return open_selection(network, selection, progress)
 
@@ -165,15 +165,15 @@ def open_selection(network: Network, selection: Selection, progress: Progress | 
     if selection.data is not None:
         config = (config or DataConfig()).model_copy(update={"source": resolve_source(selection.data)})
     if config is None:
-        raise DataError(f"{network.path}: does not say what it was trained on; name the recordings")
+        raise DataError(f"{network.path}: the file does not say what it was trained on; give data")
     if selection.camera:
         camera = config.digits.model_copy(update={"seed": config.digits.seed + selection.camera})
         config = config.model_copy(update={"digits": camera})
-    dataset = open_config(config, download=selection.download)
+    dataset = open_configured(config, download=selection.download)
     if network.classes and not set(dataset.classes) <= set(network.classes):
         unknown = sorted(set(dataset.classes) - set(network.classes))
         raise DataError(
-            f"{config.source}: class {unknown[0]!r} is not one of those that {network.path.name} knows "
+            f"{config.source}: class {unknown[0]!r} is not one of the classes of {network.path.name} "
             f"({', '.join(network.classes)})"
         )
     encoding = encoding_for(network, dataset.sensor_size, selection.window_us, selection.bins)
@@ -187,30 +187,33 @@ def open_selection(network: Network, selection: Selection, progress: Progress | 
         skip_damaged=selection.skip_damaged,
         progress=counter(progress, label),
     )
-    if selection.corruption is None:  # otherwise it was said of the same recordings before
-        tell_skipped(spikes)
+    if selection.corruption is None:  # otherwise logged before, for the same recordings
+        log_skipped(spikes)
     classes = network.classes or dataset.classes
     if len(classes) > network.description.outputs:
         raise DataError(
-            f"{config.source}: {len(classes)} classes, but {network.path.name} has "
+            f"{config.source}: {len(classes)} classes, but {network.path.name} has only "
             f"{network.description.outputs} outputs"
         )
     shape = network.description.input_shape
     return Recordings(spikes.with_classes(classes), shape, encoding, config, selection)
 
 
-def open_config(config: DataConfig, *, download: bool) -> EventDataset:
+def open_configured(config: DataConfig, *, download: bool) -> EventDataset:
     """The data set that a configuration names. Raises DataError."""
     if not config.source:
-        raise DataError("data: is empty; name a data set or a folder")
+        raise DataError("data: is empty; give the name of a data set, or a folder")
     try:
         return open_dataset(config.source, download=download, digits=config.digits)
-    except RuntimeError as error:  # ~name of nobody
+    except RuntimeError as error:  # ~name of an unknown user
         raise DataError(f"data {config.source}: {error}") from None
 
 
 def resolve_source(data: str) -> str:
-    """``data`` so that it means the same from any working directory; a data set's name goes before a folder's."""
+    """``data`` with a folder made absolute, so that it is valid in any working directory.
+
+    The name of a data set takes precedence over a folder of the same name.
+    """
     from aoi.events.sets import SETS
 
     named = data.lower() in ("digits", *SETS)
@@ -220,9 +223,9 @@ def resolve_source(data: str) -> str:
 def encoding_for(
     network: Network, sensor_size: tuple[int, int, int], window_us: int | None, bins: int | None
 ) -> Encoding:
-    """How recordings of a sensor (width, height, polarities) become the network's input. Raises DataError.
+    """The encoding for recordings of a sensor (width, height, polarities): that in the file, or a new one.
 
-    The file's own encoding, or else ``window_us`` and ``bins``.
+    Raises DataError if ``window_us`` (µs) and ``bins`` differ from the file or are missing, or the sensor does not fit.
     """
     encoding = network.encoding
     if encoding is not None:
@@ -233,31 +236,32 @@ def encoding_for(
             )
         if any(have > known for have, known in zip(sensor_size, encoding.sensor_size, strict=True)):
             raise DataError(
-                f"recordings of a {sensor_size} sensor; {network.path.name} was trained on {encoding.sensor_size}"
+                f"recordings of a sensor of size {sensor_size}: {network.path.name} was trained on "
+                f"{encoding.sensor_size}; use recordings of such a sensor"
             )
         return encoding
     if window_us is None or bins is None:
-        raise DataError(f"{network.path}: names no encoding; give window_us and bins")
+        raise DataError(f"{network.path}: the file has no encoding; give window_us and bins")
     encoding = Encoding(sensor_size=sensor_size, window_us=window_us, bins=bins)
     if prod(encoding.shape[:3]) != prod(network.description.input_shape):
         raise DataError(
-            f"{network.path}: takes {network.description.input_shape} spikes a step, "
+            f"{network.path}: takes {network.description.input_shape} spikes per step, "
             f"the recordings give {encoding.shape[:3]}"
         )
     return encoding
 
 
-def tell_skipped(spikes: SpikeData) -> None:
-    """Names damaged recordings that were left out: a few, then their number."""
-    for reason in spikes.skipped[:_NAMED]:
-        log.warning("left out: %s", reason)
-    if len(spikes.skipped) > _NAMED:
+def log_skipped(spikes: SpikeData) -> None:
+    """Logs the damaged recordings that were skipped: the first by name, then their number."""
+    for reason in spikes.skipped[:_MAX_NAMED]:
+        log.warning("skipped: %s", reason)
+    if len(spikes.skipped) > _MAX_NAMED:
         total = len(spikes.skipped) + len(spikes)
-        log.warning("left out: %d damaged recordings in all, of %d", len(spikes.skipped), total)
+        log.warning("skipped: %d of %d recordings, all damaged", len(spikes.skipped), total)
 
 
-def warn_of_calibration(network: Network, recordings: Recordings) -> None:
-    """Says so where a report is about the recordings that chose the cutoff."""
+def warn_if_calibrated_on(network: Network, recordings: Recordings) -> None:
+    """Logs a warning if the cutoff was calibrated on the recordings of a report."""
     policy = network.metadata.policy if network.metadata else None
     used = (policy.evidence.get("source"), policy.evidence.get("split")) if policy else None
     if used == (recordings.source, recordings.split) and recordings.source is not None:
@@ -267,13 +271,13 @@ def warn_of_calibration(network: Network, recordings: Recordings) -> None:
         )
 
 
-def refuse_seen(network: Network, spikes: SpikeData, purpose: str, remedy: str) -> None:
-    """Raises DataError where training saw some of the recordings, by their content."""
+def refuse_trained_on(network: Network, spikes: SpikeData, purpose: str, remedy: str) -> None:
+    """Raises DataError if some of the recordings were used in training; compares their content."""
     seen = np.isin(spikes.fingerprints, network.trained_on)
     if seen.any():
         raise DataError(
             f"{int(seen.sum())} of {len(spikes)} recordings{purpose}, such as {spikes.ids[int(seen.argmax())]}, were "
-            f"seen in training; {remedy}"
+            f"used in training; {remedy}"
         )
 
 
@@ -282,19 +286,19 @@ def _from_array(
 ) -> Recordings:
     shape = network.description.input_shape
     if network.description.takes_values:
-        raise DataError(f"{network.path}: takes values; run it with aoi.Engine, recordings hold spikes")
+        raise DataError(f"{network.path}: takes values, and recordings hold spikes; run it with aoi.Engine")
     if array.ndim < 3 or prod(array.shape[1:-1]) != prod(shape) or not len(array):
-        wanted = ", ".join(map(str, ("N", *shape, network.steps or "T")))
-        raise DataError(f"spikes have shape {array.shape}; {network.path.name} takes ({wanted})")
+        expected = ", ".join(map(str, ("N", *shape, network.steps or "T")))
+        raise DataError(f"spikes have shape {array.shape}; {network.path.name} takes ({expected})")
     if network.steps not in (None, array.shape[-1]):
         raise DataError(f"spikes have {array.shape[-1]} timesteps; {network.path.name} takes {network.steps}")
     if array.dtype.kind not in "biuf" or np.any((array != 0) & (array != 1)):
-        raise DataError(f"spikes of type {array.dtype} hold values other than 0 and 1")
+        raise DataError(f"spikes of type {array.dtype} hold values other than 0 and 1; encode them first")
     numbers = np.asarray([] if labels is None else labels)
     if numbers.shape != (len(array),):
-        raise DataError(f"labels: one a recording is needed, {len(array)} in all; got an array of {numbers.shape}")
+        raise DataError(f"labels have shape {numbers.shape}; give one per recording, ({len(array)},)")
     if numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() >= network.description.outputs:
-        raise DataError(f"labels: whole numbers from 0 to {network.description.outputs - 1} name the outputs")
+        raise DataError(f"labels: have to be whole numbers from 0 to {network.description.outputs - 1}, output indices")
     rows = np.stack([pack(each) for each in array != 0])[: selection.samples]
     maps = (*(1,) * (3 - len(shape)), *shape)
     spikes = SpikeData(

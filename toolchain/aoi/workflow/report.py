@@ -1,4 +1,4 @@
-"""A run folder or network file as one HTML page: what its cutoff trades."""
+"""One HTML page about a network: its accuracy over time, and what its cutoff saves and costs."""
 
 from __future__ import annotations
 
@@ -14,42 +14,44 @@ from aoi.files import write_atomically
 from aoi.report.explorer import rules_for
 from aoi.report.page import most_samples, render
 from aoi.report.subject import BoardNote, Subject
-from aoi.workflow.cost import costs, span
+from aoi.workflow.cost import costs, format_range
 from aoi.workflow.evaluate import evaluate_run, run_engine
 from aoi.workflow.network import Network, load, output_folder
 from aoi.workflow.progress import Progress, log
-from aoi.workflow.recordings import Selection, open_selection, warn_of_calibration
+from aoi.workflow.recordings import Selection, open_selection, warn_if_calibrated_on
 
 
 def report(
     source: str | Path, selection: Selection | None = None, out: Path | None = None, progress: Progress | None = None
 ) -> Path:
-    """Writes the page and returns its path. Says so where not all recordings fit into it.
+    """Writes the page and returns its path. Logs a warning if not all recordings fit into it.
 
     Args:
         source: a run folder with its network file, or a network file.
-        selection: which recordings; None: the split test of what the network was trained on.
+        selection: which recordings; None: the test split of the data that the network was trained on.
         out: the page; None: ``report.html`` in the run folder or beside the file.
-        progress: called with (what, done, total).
+        progress: called with (label, done, total).
 
     Raises:
-        DataError, NetXError, WriteError.
+        DataError: the recordings are missing or do not fit the network.
+        NetXError: the network file is damaged or not supported.
+        WriteError: the page cannot be written.
     """
     selection = selection or Selection()
     network = load(source)
     folder = output_folder(source)
     out = out or folder / "report.html"
     if out.is_dir():
-        raise DataError(f"out {out}: is a folder; name the page, as {out / 'report.html'}")
+        raise DataError(f"out {out}: is a folder; name a file, such as {out / 'report.html'}")
     data = open_selection(network, selection, progress)
-    warn_of_calibration(network, data)
+    warn_if_calibrated_on(network, data)
     rules = rules_for(network.metadata.policy if network.metadata else None, data.steps)
     most = most_samples(len(rules), data.steps)
     if len(data) > most:
-        log.warning("the page has room for the first %s of %s recordings", f"{most:,}", f"{len(data):,}")
+        log.warning("the page holds only the first %s of %s recordings", f"{most:,}", f"{len(data):,}")
         selection, data = replace(selection, samples=most), data.subset(range(most))
     run = run_engine(network, data, "running on the engine", progress)
-    expense = costs(network.description, run, network.rule)
+    estimate = costs(network.description, run, network.rule)
     page = render(
         Subject(
             network=network,
@@ -61,8 +63,8 @@ def report(
             summary=evaluate_run(network, data, run, network.rule).summary,
             rules=rules,
             command=_command(source, selection),
-            boards=_boards(network, expense),
-            share=tuple(expense["share"]) if expense["share"] else None,
+            boards=_boards(network, estimate),
+            share=tuple(estimate["share"]) if estimate["share"] else None,
             folder=folder,
         )
     )
@@ -70,15 +72,15 @@ def report(
     return out
 
 
-def _boards(network: Network, expense: dict[str, Any]) -> tuple[BoardNote, ...]:
-    """Fit and cost on every board; ``expense``: of :func:`aoi.workflow.cost.costs`."""
-    found, notes = expense["boards"], []
+def _boards(network: Network, estimate: dict[str, Any]) -> tuple[BoardNote, ...]:
+    """Fit and cost on every board; ``estimate`` is the result of :func:`aoi.workflow.cost.costs`."""
+    found, notes = estimate["boards"], []
     for name in board_names():
         board, fit = load_board(name), assess(network.description, load_board(name))
         texts = {
-            end: f"{span(found[name][end]['dynamic_j'], 'J')}, {span(found[name][end]['latency_s'], 's')}"
+            end: f"{format_range(each['dynamic_j'], 'J')}, {format_range(each['latency_s'], 's')}"
             for end in ("until_decision", "at_t")
-            if end in found[name]
+            if (each := found[name].get(end))
         }
         verdict = f"{fit}: {fit.findings[0]}" if fit.findings else str(fit)
         title = f"{board.title} ({board.chip.name})"
@@ -87,7 +89,7 @@ def _boards(network: Network, expense: dict[str, Any]) -> tuple[BoardNote, ...]:
 
 
 def _command(source: str | Path, selection: Selection) -> tuple[str, str]:
-    """``aoi evaluate`` on the same recordings, before and after the rule."""
+    """The ``aoi evaluate`` command for the same recordings: its text before and after the rule."""
     net = Path(source) / "network.net" if Path(source).is_dir() else source
     options = {
         "--data": selection.data,

@@ -1,4 +1,4 @@
-"""What the functions of the workflow have in common in what they return."""
+"""The base class of the results of workflow functions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 class Result:
-    """Numbers for a person (``print``), for a program (attributes) and for a file (``to_dict``, ``to_json``)."""
+    """A result to print, to read by its attributes, and to store (``to_dict``, ``to_json``)."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, texts and lists, by the names that ``aoi … --json`` prints."""
+        """Plain numbers, texts and lists, with the names that ``aoi … --json`` prints."""
         raise NotImplementedError
 
     def rows(self) -> Sequence[tuple[str, str]]:
-        """Label and value of each line of the readable form."""
+        """Label and value of each line of the text form."""
         raise NotImplementedError
 
     def to_json(self) -> str:

@@ -1,4 +1,4 @@
-"""Runs a study: trains and judges its cells, here side by side or as jobs, and puts the arms side by side."""
+"""Runs a study: trains and evaluates its cells, in local processes or as cluster jobs, and compares its arms."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _POLL_S = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A study with its cells on disk."""
+    """A study and the folders of its cells."""
 
     plan: StudyConfig
     file: Path
     root: Path
     folders: tuple[CellFolder, ...]
     options: tuple[str, ...] = ()
-    """Of ``aoi sweep``, for the processes that run one cell each."""
+    """Options of ``aoi sweep`` for the processes that run the cells."""
 
     def command(self, folder: CellFolder) -> list[str]:
         """The command line that runs one cell."""
@@ -54,18 +54,18 @@ class Study:
         return [*aoi_command(), "sweep", *where, "--cell", folder.cell.name, *self.options]
 
     def matching(self, only: str | None) -> list[CellFolder]:
-        """Cells with ``only`` in their name. Raises ConfigError where there are none."""
+        """Cells with ``only`` in their name, all for None. Raises ConfigError if there are none."""
         chosen = [folder for folder in self.folders if only is None or only in folder.cell.name]
         if not chosen:
-            raise ConfigError(f"only {only}: is in no cell's name; they are as {self.folders[0].cell.name}")
+            raise ConfigError(f"only {only}: no cell's name contains it; names are like {self.folders[0].cell.name}")
         return chosen
 
     def one(self, name: str) -> CellFolder:
-        """The cell of that name. Raises ConfigError."""
+        """The cell of this name. Raises ConfigError."""
         for folder in self.folders:
             if folder.cell.name == name:
                 return folder
-        raise ConfigError(f"cell {name}: the study has no such cell")
+        raise ConfigError(f"cell {name}: no such cell in the study; names are like {self.folders[0].cell.name}")
 
 
 def open_study(
@@ -77,7 +77,16 @@ def open_study(
     download: bool = False,
     skip_damaged: bool = False,
 ) -> Study:
-    """Reads a study's YAML file. ``data``: ``EXPERIMENT=SOURCE``, or ``SOURCE`` for all. Raises ConfigError."""
+    """Reads a study's YAML file. Raises ConfigError.
+
+    Args:
+        file: the YAML file.
+        out: folder of the cells; None: ``runs/<name of the study>``.
+        data: recordings, each ``EXPERIMENT=SOURCE``, or ``SOURCE`` for all experiments.
+        to_run: whether cells are going to be run, so that their recordings have to be named.
+        download: download named data sets that are not on this machine.
+        skip_damaged: skip recordings that cannot be read.
+    """
     plan = load_study(file)
     root = out or Path("runs") / plan.name
     every = expand_cells(plan, file, _sources(plan, data), to_run=to_run)
@@ -88,17 +97,17 @@ def open_study(
 
 
 def refuse_outdated(folders: Sequence[CellFolder]) -> None:
-    """Raises ConfigError where cells were run with another configuration than the study's."""
+    """Raises ConfigError if cells were run with another configuration than the study's."""
     outdated = [folder for folder in folders if folder.outdated()]
     if outdated:
         raise ConfigError(
-            f"{outdated[0].path}: was run with another configuration than the study's, as {len(outdated)} in all; "
-            "overwrite those, or name another folder"
+            f"{outdated[0].path}: was run with another configuration than the study's ({len(outdated)} such cells); "
+            "overwrite them, or choose another folder"
         )
 
 
 def cells_to_run(folders: Sequence[CellFolder], *, overwrite: bool) -> list[CellFolder]:
-    """Cells without a result; ``overwrite``: those of another configuration too."""
+    """Cells without a result; with ``overwrite`` also those run with another configuration."""
     if not overwrite:
         refuse_outdated(folders)
     else:
@@ -108,8 +117,8 @@ def cells_to_run(folders: Sequence[CellFolder], *, overwrite: bool) -> list[Cell
     return [folder for folder in folders if folder.result() is None]
 
 
-def run_here(study: Study, todo: Sequence[CellFolder], workers: int) -> None:
-    """Runs cells in processes of their own, ``workers`` at a time."""
+def run_locally(study: Study, todo: Sequence[CellFolder], workers: int) -> None:
+    """Runs each cell in its own process, ``workers`` at a time."""
     ended = 0
 
     def done(folder: CellFolder, code: int) -> None:
@@ -117,32 +126,32 @@ def run_here(study: Study, todo: Sequence[CellFolder], workers: int) -> None:
         ended += 1
         result = folder.result()
         if result is None:
-            said = f"failed: {folder.missing()} (exit code {code}; {folder.log})"
+            text = f"failed: {folder.missing()} (exit code {code}; {folder.log})"
         else:
-            said = f"accuracy {result['full_accuracy']:.4f}, {result['steps_at_drop']:.2f} of {result['steps']} steps"
-        log.info("%d of %d: %s: %s", ended, len(todo), folder.cell.name, said)
+            text = f"accuracy {result['full_accuracy']:.4f}, {result['steps_at_drop']:.2f} of {result['steps']} steps"
+        log.info("%d of %d: %s: %s", ended, len(todo), folder.cell.name, text)
 
     run_cells(todo, lambda folder: [*study.command(folder), "--attached"], workers, done)
 
 
-def run_on_slurm(study: Study, todo: Sequence[CellFolder], wants: Resources) -> None:
-    """Submits what no job of an earlier call still works on, and waits for all. Interrupted, the jobs go on."""
+def run_on_slurm(study: Study, todo: Sequence[CellFolder], resources: Resources) -> None:
+    """Submits the cells without an active job of an earlier call, and waits for all; jobs survive an interrupt."""
     from aoi_deploy.cluster import slurm
     from aoi_deploy.cluster.command_job import CommandJob
 
     root = study.root.resolve()
-    note = root / "slurm.json"
-    jobs: dict[str, str] = json.loads(note.read_bytes()) if note.is_file() else {}
+    jobs_file = root / "slurm.json"
+    jobs: dict[str, str] = json.loads(jobs_file.read_bytes()) if jobs_file.is_file() else {}
     known = slurm.states([jobs[folder.cell.name] for folder in todo if folder.cell.name in jobs])
     new = [folder for folder in todo if known.get(jobs.get(folder.cell.name, "")) not in slurm.ACTIVE]
     for folder in new:
         folder.failure_file.unlink(missing_ok=True)
     if new:
         commands = [tuple(study.command(folder)) for folder in new]
-        ids = slurm.submit(CommandJob(), commands, root / "slurm", "aoi-sweep", wants)
+        ids = slurm.submit(CommandJob(), commands, root / "slurm", "aoi-sweep", resources)
         jobs |= dict(zip((folder.cell.name for folder in new), ids, strict=True))
-        write_atomically(note, json.dumps(jobs).encode())
-    log.info("%d cells submitted, %d in the queue before; Ctrl-C leaves them there", len(new), len(todo) - len(new))
+        write_atomically(jobs_file, json.dumps(jobs).encode())
+    log.info("%d cells submitted, %d were in the queue; Ctrl-C leaves the jobs there", len(new), len(todo) - len(new))
     waiting = list(todo)
     while waiting:
         time.sleep(_POLL_S)
@@ -160,9 +169,9 @@ def run_on_slurm(study: Study, todo: Sequence[CellFolder], wants: Resources) -> 
 def run_cell(
     study: Study, folder: CellFolder, *, attached: bool = False, download: bool = False, skip_damaged: bool = False
 ) -> None:
-    """One cell in this process; whatever ends it is left for the table.
+    """Runs one cell in this process, and stores its result, or the error that ended it.
 
-    ``attached``: this process ends with its standard input, which its parent holds open as long as it lives.
+    ``attached``: the process ends when its standard input is closed, which happens when its parent ends.
     """
     if attached:
         _end_with_parent()
@@ -170,14 +179,14 @@ def run_cell(
         if folder.result() is not None:
             return
         try:
-            _train_and_judge(folder, study.plan.max_drop, download, skip_damaged)
+            _train_and_evaluate(folder, study.plan.max_drop, download, skip_damaged)
         except Exception as error:
             folder.fail(" ".join(f"{type(error).__name__}: {error}".split())[:500])
             raise
 
 
 def summarise(study: Study) -> dict[str, Any]:
-    """Rows of each experiment, what is missing and why; also written to ``summary.json`` with a picture beside it."""
+    """Rows of each experiment, and missing cells with the reason; also writes ``summary.json`` and ``study.png``."""
     plan, root = study.plan, study.root
     results = {folder.cell: folder.result() for folder in study.folders}
     experiments = {}
@@ -210,13 +219,13 @@ def summarise(study: Study) -> dict[str, Any]:
 
 
 def require_all(study: Study, chosen: Sequence[CellFolder]) -> None:
-    """Raises CheckFailed where cells have no result."""
+    """Raises CheckFailed if cells have no result."""
     if any(folder.result() is None for folder in chosen):
-        raise CheckFailed(f"{study.root}: cells are missing, see above; the same command runs only those")
+        raise CheckFailed(f"{study.root}: cells are missing, see above; the same command runs only the missing ones")
 
 
 def _sources(plan: StudyConfig, data: Sequence[str]) -> dict[str, str]:
-    """Experiment → recordings."""
+    """The recordings of each experiment. Raises ConfigError for an unknown experiment."""
     sources: dict[str, str] = {}
     for text in data:
         name, separator, source = text.partition("=")
@@ -225,7 +234,7 @@ def _sources(plan: StudyConfig, data: Sequence[str]) -> dict[str, str]:
         elif name in plan.experiments:
             sources[name] = resolve_source(source)
         else:
-            raise ConfigError(f"data {text}: the study has no experiment {name}, only {', '.join(plan.experiments)}")
+            raise ConfigError(f"data {text}: the study has no experiment {name}; it has {', '.join(plan.experiments)}")
     return sources
 
 
@@ -238,7 +247,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_damaged: bool) -> None:
+def _train_and_evaluate(folder: CellFolder, max_drop: float, download: bool, skip_damaged: bool) -> None:
     with needs("train"):
         from aoi_models.training.export import export_run
         from aoi_models.training.train import load_network, spatial_temporal_factors
@@ -262,11 +271,11 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
         ]
         for split in (cell.eval_split, "validation")
     ]
-    judged, fit = (
+    evaluated, fit = (
         [(run_engine(network, data, "running on the engine", None), data.labels) for data in every]
         for every in renderings
     )
-    scores, labels = _joined(judged)
+    scores, labels = _concatenate(evaluated)
     recordings = renderings[0][0].spikes
     channels, height, width, _ = recordings.shape
     weights = load_network(run, (channels, height, width), len(recordings.classes))
@@ -276,8 +285,8 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
         "seed": cell.seed,
         "split": cell.eval_split,
         "cameras": cell.cameras,
-        **cell_result(scores, labels, *_joined(fit), max_drop),
-        "rate": _rates(judged[0][0].spikes, network),
+        **cell_result(scores, labels, *_concatenate(fit), max_drop),
+        "rate": _rates(evaluated[0][0].spikes, network),
         "stf": spatial_temporal_factors(weights, recordings, cell.config.training.chunk_steps),
         **{key: getattr(trained, key) for key in ("train_samples", "kept_epoch", "train_s", "samples_per_s")},
         "resumed": resume,
@@ -288,47 +297,48 @@ def _train_and_judge(folder: CellFolder, max_drop: float, download: bool, skip_d
     folder.finish(result)
 
 
-def _joined(runs: Sequence[tuple[Run, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and labels of all renderings, camera by camera."""
+def _concatenate(runs: Sequence[tuple[Run, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and labels of all renderings, one camera after another."""
     return np.concatenate([run.scores for run, _ in runs]), np.concatenate([labels for _, labels in runs])
 
 
 def _rates(spikes: np.ndarray, network: Network) -> list[list[float]]:
-    """Spikes a neuron of each layer at each step, (layers, T); ``spikes`` int64 (samples, layers, T)."""
+    """Mean spikes per neuron of each layer and step, (layers, T), from spikes int64 (samples, layers, T)."""
     neurons = np.array([prod(layer.shape) for layer in network.description.layers])
     rates: list[list[float]] = (spikes.mean(axis=0) / neurons[:, None]).tolist()
     return rates
 
 
 def _add_pooled(rows: list[dict[str, Any]], folders: Sequence[CellFolder], plan: StudyConfig) -> None:
-    """Over the recordings of all seeds that every arm of a comparison has: ``pooled`` of rows and of differences."""
-    judged = _judged(folders)
+    """Adds ``pooled`` to rows and differences: over the recordings of all seeds that both arms have."""
+    stored = _cell_scores(folders)
     pooled: Callable[[str, tuple[int, ...]], Any] = cache(
-        lambda arm, seeds: pool_cells({seed: judged[arm, seed] for seed in seeds})
+        lambda arm, seeds: pool_cells({seed: stored[arm, seed] for seed in seeds})
     )
     for row in rows:
-        seeds = [seed for seed in row["seeds"] if (row["arm"], seed) in judged]
+        seeds = [seed for seed in row["seeds"] if (row["arm"], seed) in stored]
         if not seeds:
             continue
         row["pooled"] = arm_summary(pooled(row["arm"], tuple(seeds)), plan.max_drop)
         for reference, found in row["against"].items():
-            shared = tuple(seed for seed in seeds if (reference, seed) in judged)
+            shared = tuple(seed for seed in seeds if (reference, seed) in stored)
             if shared:
                 found["pooled"] = compare_pooled(pooled(row["arm"], shared), pooled(reference, shared), plan.max_drop)
 
 
-def _judged(folders: Sequence[CellFolder]) -> Mapping[tuple[str, int], CellScores]:
-    judged: dict[tuple[str, int], CellScores] = {}
+def _cell_scores(folders: Sequence[CellFolder]) -> Mapping[tuple[str, int], CellScores]:
+    """The stored scores of finished cells by arm and seed. Raises ConfigError if a file is damaged."""
+    scores: dict[tuple[str, int], CellScores] = {}
     for folder in folders:
         result = folder.result()
         if result is not None and folder.scores_file.is_file():
             try:
-                with np.load(folder.scores_file, allow_pickle=False) as held:
-                    judged[folder.cell.arm, folder.cell.seed] = CellScores(
-                        held["scores"], held["labels"], result["scale"], folder.cell.cameras
+                with np.load(folder.scores_file, allow_pickle=False) as arrays:
+                    scores[folder.cell.arm, folder.cell.seed] = CellScores(
+                        arrays["scores"], arrays["labels"], result["scale"], folder.cell.cameras
                     )
             except (OSError, ValueError, KeyError, BadZipFile) as error:
                 raise ConfigError(
                     f"{folder.scores_file}: is damaged ({error}); remove the folder to run the cell again"
                 ) from None
-    return judged
+    return scores

@@ -1,4 +1,4 @@
-"""Configuration and recordings → run folder: ``aoi.train``."""
+"""Trains a network into a run folder: ``aoi.train``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aoi.events.splits import require_split
 from aoi.experiment.config import Change, ExperimentConfig, load_config, parse_config
 from aoi.experiment.run_folder import RunData, RunFolder
 from aoi.workflow.progress import Progress, counter, log
-from aoi.workflow.recordings import open_config, resolve_source, tell_skipped
+from aoi.workflow.recordings import log_skipped, open_configured, resolve_source
 from aoi.workflow.result import Result
 
 
@@ -46,20 +46,19 @@ class TrainedRun(Result):
     def rows(self) -> Sequence[tuple[str, str]]:
         return [
             ("run folder", self.run),
-            ("recordings to train, to validate", f"{self.train_samples}, {self.validation_samples}"),
-            ("epoch kept", f"{self.kept_epoch} of {self.epochs}"),
+            ("training, validation recordings", f"{self.train_samples}, {self.validation_samples}"),
+            ("kept epoch", f"{self.kept_epoch} of {self.epochs}"),
             ("validation accuracy at T", f"{self.val_accuracy:.4f}"),
             ("validation accuracy, mean over steps", f"{self.val_accuracy_over_time:.4f}"),
         ]
 
 
 def resume_mode(run: Path) -> tuple[bool, bool]:
-    """``resume`` and ``overwrite`` for a run folder that may be begun, or not be there: training then goes on where
-    there is a checkpoint, and begins otherwise."""
+    """(resume, overwrite) to continue a run that has a checkpoint, and to start any other one from the beginning."""
     folder = RunFolder(run)
-    begun = folder.config_file.is_file() and folder.data_file.is_file()
-    resume = begun and folder.last_checkpoint.is_file()
-    return resume, begun and not resume
+    started = folder.config_file.is_file() and folder.data_file.is_file()
+    resume = started and folder.last_checkpoint.is_file()
+    return resume, started and not resume
 
 
 def train(
@@ -74,21 +73,21 @@ def train(
     skip_damaged: bool = False,
     progress: Progress | None = None,
 ) -> TrainedRun:
-    """Trains a network with SLAYER and leaves it in a run folder, resumable after any interruption.
+    """Trains a network with SLAYER into a run folder. Training can be resumed after any interruption.
 
     Args:
         config: a YAML file, its content as a mapping, or an :class:`ExperimentConfig`.
-        data: a data set's name or a folder, instead of the configuration's ``data.source``.
+        data: name of a data set, or a folder, instead of the configuration's ``data.source``.
         run: the run folder; None: ``runs/<name of the experiment>``.
-        resume: continue an interrupted run, to the same weights.
-        overwrite: replace a finished run in that folder.
-        changes: dotted keys of the configuration and their new values, as ``{"training.epochs": 5}``.
-        download: fetch a named data set if it is not here yet.
-        skip_damaged: leave out recordings that cannot be read.
-        progress: called with (what, done, total) while recordings are encoded; epochs have a bar of their own.
+        resume: continue an interrupted run; the weights are those of an uninterrupted one.
+        overwrite: replace an earlier run in that folder.
+        changes: dotted keys of the configuration and their new values, such as ``{"training.epochs": 5}``.
+        download: download a named data set that is not on this machine.
+        skip_damaged: skip recordings that cannot be read, instead of raising an error.
+        progress: called with (label, done, total) while recordings are encoded. Epochs have their own progress bar.
 
     Raises:
-        ConfigError: the configuration, or the run folder does not go with it.
+        ConfigError: the configuration is invalid, or does not match the run folder.
         DataError: recordings are missing or damaged.
 
     Example:
@@ -98,7 +97,7 @@ def train(
     if resume and overwrite:
         raise ConfigError("resume and overwrite exclude each other; leave one out")
     if run is not None and str(run) in ("", "."):
-        raise ConfigError("run: name a folder of the run's own, such as runs/mine")
+        raise ConfigError(f"run {str(run)!r}: a run needs its own folder; choose one such as runs/mine")
     pairs = list(changes.items() if isinstance(changes, Mapping) else changes)
     if data is not None:
         pairs.append(("data.source", resolve_source(str(data))))
@@ -142,30 +141,31 @@ def _train(
     first = processes().first
     check_flip(config.training.augment, config.data.source)
     if not resume:
-        if first:  # the others find what it has begun to write
+        if first:  # the other processes would find its files
             folder.claim(overwrite=overwrite)
     elif folder.read_config() != config:
-        raise ConfigError(
-            f"{folder.path}: was begun with another configuration; resume it with the same configuration and options"
-        )
-    dataset = open_config(config.data, download=download)
+        raise ConfigError(f"{folder.path}: was started with another configuration; resume it with the same one")
+    dataset = open_configured(config.data, download=download)
     if len(dataset.classes) < 2:
-        raise ConfigError(f"{config.data.source}: one class is nothing to tell apart; a folder a class below Train")
-    mirror_table(config.training.augment.mirror, dataset.classes)  # refuses what would fail when training begins
+        raise ConfigError(f"{config.data.source}: has only one class; give each class its own folder in Train")
+    mirror_table(config.training.augment.mirror, dataset.classes)  # raises here what would fail later
     encoding = config.encoding.for_sensor(dataset.sensor_size)
     split = [require_split(dataset, config.data.splits, name) for name in ("train", "validation")]
     advance = counter(progress, "encoding recordings")
     spikes = load_spikes(dataset, np.concatenate(split), encoding, skip_damaged=skip_damaged, progress=advance)
     if first:
-        tell_skipped(spikes)
-    trains = spikes.rows < len(split[0])
-    training, validation = (spikes.subset(np.flatnonzero(part)) for part in (trains, ~trains))
+        log_skipped(spikes)
+    in_training = spikes.rows < len(split[0])
+    training, validation = (spikes.subset(np.flatnonzero(part)) for part in (in_training, ~in_training))
     if not len(training) or not len(validation):
         raise DataError(
-            f"{config.data.source}: damaged recordings leave none to {'train' if not len(training) else 'validate'}"
+            f"{config.data.source}: all recordings for {'training' if not len(training) else 'validation'} are "
+            "damaged; replace them"
         )
     if resume and not np.array_equal(folder.read_trained_on(), spikes.fingerprints):
-        raise ConfigError(f"{folder.path}: the recordings of {config.data.source} have changed since; train anew")
+        raise ConfigError(
+            f"{folder.path}: the recordings of {config.data.source} have changed; train again with overwrite"
+        )
 
     channels, height, width, _ = spikes.shape
     network = build_network(config, (channels, height, width), len(dataset.classes))
@@ -200,7 +200,17 @@ def submit_training(
     partition: str | None = None,
     minutes: int = 60,
 ) -> str:
-    """Submits the training as a Slurm job, which resumes from its last epoch whenever it is requeued; returns its id.
+    """Submits the training as a Slurm job and returns the job's id; a requeued job resumes from its last epoch.
+
+    Args:
+        config: the YAML file.
+        run: the run folder.
+        data: name of a data set, or a folder; None: as in the configuration.
+        overrides: changes of the configuration, such as ``training.epochs=5``.
+        download: download a named data set that is not on the node.
+        skip_damaged: skip recordings that cannot be read.
+        partition: Slurm's partition; None: the cluster's default.
+        minutes: time limit of the job.
 
     Raises ClusterError.
     """

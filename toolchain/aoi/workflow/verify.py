@@ -1,4 +1,4 @@
-"""Proof that engine, SLAYER and Lava execute a network alike: ``aoi.verify``."""
+"""Compares the spikes and states of engine, SLAYER and Lava: ``aoi.verify``."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ from aoi.workflow.result import Result
 
 @dataclass(frozen=True, repr=False)
 class Verification(Result):
-    """What was compared, and whether it is equal."""
+    """The result of a comparison between executors."""
 
     equal: bool
     mismatches: int
+    """Number of different values."""
     compared: int
-    """Values: currents, voltages and spikes of every layer, step and neuron."""
+    """Number of compared values: currents, voltages and spikes of every layer, step and neuron."""
     quantities: dict[str, list[str]]
-    """What was compared → the layers that have it."""
+    """Names of the layers for each kind of values."""
     against: str
     first_mismatch: str | None
+    """Executors, layer, step and neuron of the first difference."""
     executors: list[str]
     input: str
     left_out: list[str]
@@ -63,35 +65,36 @@ def verify(
     rate: float = 0.1,
     progress: Progress | None = None,
 ) -> Verification:
-    """Runs the same samples in the engine and in other executors, and compares what each layer did.
+    """Runs the same samples in the engine and in other executors, and compares all layers.
 
-    Currents, voltages and spikes of every layer, step and neuron; of sigma-delta layers sigma, residue and message.
+    Compared are currents, voltages and spikes of every layer, step and neuron; for sigma-delta layers sigma, residue
+    and message.
 
     Args:
-        network: what :func:`aoi.load` gives; any NetX file.
+        network: the network, from :func:`aoi.load`; any NetX file.
         data: recordings, or an array (N, \\*input_shape, T); None: random input.
-        against: "lava", "slayer", "all" of both, or "engine", which is its own live steps.
-        samples: how many samples are compared.
-        steps: timesteps of random input, None: the network's T, or 32; or only the first so many of ``data``.
-        rate: share of inputs that spike in a step of random input.
-        progress: called with (what, done, total).
+        against: "lava", "slayer", "all" (both), or "engine": the engine step by step and sample by sample.
+        samples: number of samples to compare.
+        steps: timesteps of random input; None: the network's T, or 32. With ``data``: only its first steps.
+        rate: probability that an input spikes in a step of random input.
+        progress: called with (label, done, total).
 
     Raises:
-        NetXError: nothing can execute the network beside the engine.
-        DataError: the input does not fit.
+        NetXError: no other executor can run the network.
+        DataError: the input does not fit the network, or ``rate`` or ``steps`` is out of range.
 
     Example:
         >>> aoi.verify(net, against="engine").equal
         True
     """
     if against not in get_args(Against):
-        raise DataError(f"against {against}: choose one of {', '.join(get_args(Against))}")
-    inputs, what = _inputs(network, data, samples, steps, rate)
+        raise DataError(f"against {against!r}: is not one of {', '.join(get_args(Against))}")
+    inputs, description = _inputs(network, data, samples, steps, rate)
     engine = Engine(network.description)
     traces = {"engine": _quantities(network, engine.run(inputs, return_traces=True).traces)}
     left_out = []
     if against == "engine":
-        traces |= _other_ways(network, engine, inputs)
+        traces |= _engine_live(network, engine, inputs)
     for name, execute in (("slayer", _in_slayer), ("lava", _in_lava)):
         if against not in (name, "all"):
             continue
@@ -102,20 +105,24 @@ def verify(
         except (NetXError, MissingDependency) as error:
             if against == name:
                 raise
-            left_out.append(f"{name}, because of {error}")
+            left_out.append(f"{name}: {error}")
         if progress is not None:
             progress(f"running in {name}", len(inputs), len(inputs))
     if len(traces) == 1:
         raise NetXError(
-            f"{network.path}: nothing can be compared with: {'; '.join(left_out)}; against='engine' is left"
+            f"{network.path}: no executor to compare with ({'; '.join(left_out)}); against='engine' compares the "
+            "engine with its own live steps"
         )
-    return _verdict(network, traces, against, what, left_out, inputs)
+    return _verdict(network, traces, against, description, left_out, inputs)
 
 
 def random_input(network: Network, samples: int, steps: int | None, rate: float) -> tuple[np.ndarray, str]:
-    """Random spikes uint8, or values int32, (samples, \\*input shape, T), the same at each call; and what they are."""
+    """Random spikes uint8, or values int32, (samples, \\*input_shape, T), and their description.
+
+    The same at each call. Raises DataError unless ``rate`` is within 0..1.
+    """
     if not 0 <= rate <= 1:
-        raise DataError(f"rate {rate:g}: the share of inputs that spike in a step lies between 0 and 1")
+        raise DataError(f"rate {rate:g}: has to lie between 0 and 1")
     text = f"random:{rate:g}"
     generator = np.random.default_rng(0)
     shape = (samples, *network.description.input_shape, steps or network.steps or 32)
@@ -123,7 +130,7 @@ def random_input(network: Network, samples: int, steps: int | None, rate: float)
     block = network.description.layers[0]
     if not isinstance(block, Input):
         return active.astype(np.uint8), text
-    low, high = _usual_values(block)
+    low, high = _typical_values(block)
     drawn = generator.integers(low, high + 1, shape, dtype=np.int32)
     return np.where(active, drawn, 0).astype(np.int32), f"{text}, values {low} to {high}, else 0"
 
@@ -133,16 +140,16 @@ def _inputs(
 ) -> tuple[np.ndarray, str]:
     if data is None:
         return random_input(network, samples, steps, rate)
-    have = data.shape[-1] if isinstance(data, np.ndarray) else data.steps
-    if steps is not None and steps > have:
-        raise DataError(f"steps {steps}: the recordings have {have}; random input has any number")
+    available = data.shape[-1] if isinstance(data, np.ndarray) else data.steps
+    if steps is not None and steps > available:
+        raise DataError(f"steps {steps}: the recordings have {available}; set fewer, or use random input")
     if isinstance(data, np.ndarray):
-        return data[:samples, ..., :steps], "the samples given"
+        return data[:samples, ..., :steps], "the given samples"
     return data.batch(range(min(samples, len(data))))[..., :steps], f"{data.split} recordings"
 
 
-def _usual_values(block: Input) -> tuple[int, int]:
-    """What SLAYER's transform makes of inputs from 0 to 1 as biases; 8 bits signed for a sigma-delta encoder."""
+def _typical_values(block: Input) -> tuple[int, int]:
+    """Biases that SLAYER's transform makes from inputs 0 to 1; 8 signed bits for a sigma-delta encoder."""
     if block.neuron.graded:
         return -128, 127
     ends = sorted((block.offset, block.offset + block.scale))
@@ -161,7 +168,7 @@ def _in_lava(network: Network, inputs: np.ndarray) -> Sequence[LayerTrace]:
     pools = [layer.name for layer in network.description.layers if layer.kind == "pool"]
     if pools:
         raise NetXError(
-            f"{network.path}: layer {pools[0]} (pool): Lava loads no pool layers, only the engine and SLAYER run it; "
+            f"{network.path}: layer {pools[0]} (pool): Lava loads no pool layers, only engine and SLAYER run them; "
             "compare against slayer or engine"
         )
     from aoi_deploy.lava.trace import lava_trace
@@ -170,12 +177,12 @@ def _in_lava(network: Network, inputs: np.ndarray) -> Sequence[LayerTrace]:
     return lava_trace(network, inputs)
 
 
-def _other_ways(network: Network, engine: Engine, inputs: np.ndarray) -> dict[str, list[Trace]]:
-    """The engine as it runs live: each sample alone, and step by step (what its last layer sends)."""
-    alone = [engine.run(inputs[i : i + 1], return_traces=True).traces for i in range(len(inputs))]
+def _engine_live(network: Network, engine: Engine, inputs: np.ndarray) -> dict[str, list[Trace]]:
+    """The engine as in live use: one sample at a time, and step by step (output of the last layer only)."""
+    single = [engine.run(inputs[i : i + 1], return_traces=True).traces for i in range(len(inputs))]
     joined = [
         LayerTrace(parts[0].name, *(np.concatenate([getattr(part, q) for part in parts]) for q in ("u", "v", "s")))
-        for parts in zip(*alone, strict=True)
+        for parts in zip(*single, strict=True)
     ]
     state = engine.start(len(inputs))
     sent = np.stack([engine.step(state, inputs[..., t]) for t in range(inputs.shape[-1])], axis=-1)
@@ -188,7 +195,7 @@ def _other_ways(network: Network, engine: Engine, inputs: np.ndarray) -> dict[st
 
 
 def _quantities(network: Network, traces: Any) -> list[Trace]:
-    """What each layer did, by the names that its kind of neuron has; SLAYER's traces come as dictionaries."""
+    """The traces of each layer, named as for its kind of neuron. SLAYER's traces are dictionaries already."""
     named: list[Trace] = []
     for layer, trace in zip(network.description.layers, traces, strict=True):
         if isinstance(trace, dict):
@@ -209,7 +216,7 @@ def _verdict(
     network: Network,
     traces: dict[str, list[Trace]],
     against: str,
-    what: str,
+    description: str,
     left_out: list[str],
     inputs: np.ndarray,
 ) -> Verification:
@@ -235,7 +242,7 @@ def _verdict(
         against=against,
         first_mismatch=first,
         executors=list(traces),
-        input=what,
+        input=description,
         left_out=left_out,
         layers=len(network.description.layers),
         samples=len(inputs),
