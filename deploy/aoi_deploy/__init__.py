@@ -1,1 +1,1 @@
-"""A network file at work: as Lava processes, on a board, or as jobs of a cluster."""
+"""Runs network files as Lava processes, on a board, or as jobs on a cluster."""

@@ -1,8 +1,9 @@
-"""A network file of each kind, and the check after every test that nothing stays behind."""
+"""Network files of each kind, and a check after every test that no process and no shared memory is left."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ from tests.aoi_deploy.lava_networks import Make, describe, segments, wait_until
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Writes the network of a kind and reads it back."""
+    """Writes the network of a given kind and reads it back."""
 
     def build(kind: str) -> NetworkFile:
         path = tmp_path / f"{kind}.net"
@@ -25,7 +26,8 @@ def make(tmp_path: Path) -> Make:
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays() -> Iterator[None]:
+def nothing_is_left_behind() -> Iterator[None]:
+    resource_tracker.ensure_running()  # Python's own child process, which the first spawned process would start
     before, children = segments(), set(psutil.Process().children(recursive=True))
     yield
     assert wait_until(lambda: set(psutil.Process().children(recursive=True)) <= children), "a process was left behind"

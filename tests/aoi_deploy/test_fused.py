@@ -1,4 +1,4 @@
-"""The network in one process against lava-dl's graph of processes: what the monitor receives in every Lava step."""
+"""The fused network against lava-dl's graph of processes: the monitor receives the same in every Lava step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEPS = 14
 
 
 def received(file: NetworkFile, samples: np.ndarray, model: str, monkeypatch: pytest.MonkeyPatch, **options) -> list:
-    """Each message to the monitor with Lava's step, from the first sample's first step to the last one's decision."""
+    """Each message to the monitor with its Lava step, from the first step to the last decision; and the decisions."""
     width = int(np.prod(file.description.layers[-1].shape))
     log = shared_array((len(samples) * (STEPS + 9), 1 + width), np.int64)
     count = shared_array((1,), np.int64)
@@ -33,14 +33,14 @@ def received(file: NetworkFile, samples: np.ndarray, model: str, monkeypatch: py
     def run_spk(self: PyCutoffMonitorModel) -> None:
         port = self.s_in
 
-        class Tapped:
+        class RecordingPort:
             def recv(self) -> np.ndarray:
                 message = port.recv()
                 log[count[0], 0], log[count[0], 1:] = step, message.T.ravel()
                 count[0] += 1
                 return message
 
-        step, self.s_in = self.time_step, Tapped()
+        step, self.s_in = self.time_step, RecordingPort()
         try:
             original(self)
         finally:
@@ -60,7 +60,7 @@ def network(kind: str, make: Make, path: Path) -> tuple[NetworkFile, np.ndarray]
     if kind in ("sdnn", "cuba"):
         file = built(path / "values.net", kind, average=None)
         return file, np.concatenate([values(3), values(3)[..., :2]], axis=-1)
-    if kind == "biased":  # neurons that fire before any input arrives: Lava's first L steps are not empty
+    if kind == "biased":  # neurons that fire before any input arrives, so that Lava's first L steps are not empty
         description = describe("conv")
         layers = tuple(
             replace(layer, bias=np.full(layer.weight.shape[0], 140, np.int32)) for layer in description.layers
@@ -74,8 +74,8 @@ def network(kind: str, make: Make, path: Path) -> tuple[NetworkFile, np.ndarray]
 
 
 @pytest.mark.parametrize("kind", ["dense", "delay", "recurrent", "voltage", "conv", "biased", "sdnn", "cuba"])
-def test_the_same_spikes_in_the_same_lava_steps(kind, make: Make, tmp_path: Path, monkeypatch) -> None:
-    """Also where the rule stops samples early: the next one starts clean."""
+def test_same_spikes_in_the_same_lava_steps(kind, make: Make, tmp_path: Path, monkeypatch) -> None:
+    """Also if the rule stops samples early and the next one starts from cleared state."""
     file, samples = network(kind, make, tmp_path)
     options = {"readout": "voltage" if kind == "voltage" else "spikes"}
     scale = {"voltage": 2e-5, "sdnn": 1e-3}.get(kind, 0.7)
@@ -85,14 +85,14 @@ def test_the_same_spikes_in_the_same_lava_steps(kind, make: Make, tmp_path: Path
         )
         assert fused == stock
         sent = np.array(stock[0])
-        assert len(np.unique(sent[:, 1:])) > 1  # the output is alive
+        assert len(np.unique(sent[:, 1:])) > 1  # the output is active
     assert len({step for _, step, _ in stock[1]}) > 1 or kind in ("biased", "sdnn", "cuba")
     if kind == "biased":
         assert sent[: file.description.latency, 1:].any()
 
 
 def test_fused_runs_what_lava_dl_cannot_load(make: Make, tmp_path: Path) -> None:
-    """A pooling layer: refused as a graph, with the way out; runs as one process."""
+    """A pooling layer: the stock model refuses it, the fused model runs it."""
     description = describe("conv")
     first = description.layers[0]
     assert isinstance(first, Conv)
@@ -111,13 +111,13 @@ def test_fused_runs_what_lava_dl_cannot_load(make: Make, tmp_path: Path) -> None
         assert len(list(session.run(spikes(file, 3, 4)))) == 3
 
 
-def test_fused_keeps_no_states(make: Make) -> None:
+def test_fused_refuses_to_record(make: Make) -> None:
     with pytest.raises(DeployError, match="only model='stock'"):
         LavaSession(make("dense"), steps=4, model="fused", record=True)
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
-def test_the_network_has_a_core_of_its_own(make: Make) -> None:
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_fused_network_gets_its_own_core(make: Make) -> None:
     mine = os.sched_getaffinity(0)
     with LavaSession(make("dense"), steps=4, model="fused") as session:
         cores = {name: os.sched_getaffinity(pid) for name, pid in session.pids.items()}

@@ -1,4 +1,4 @@
-"""Live decisions in Lava against those on the engine."""
+"""Live decisions in Lava equal those on the engine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def encoding_of(kind: str, steps: int = STEPS) -> Encoding:
 
 
 def stream(kind: str, recordings: int, most: int = 13) -> list[Arrival]:
-    """Recordings whose rate differs, some of which end before their window or go on after it."""
+    """Recordings with different rates, some shorter and some longer than their window."""
     rng = np.random.default_rng(3)
     width, height, _ = KINDS[kind]
     frames: list[Frame] = []
@@ -44,7 +44,7 @@ def stream(kind: str, recordings: int, most: int = 13) -> list[Arrival]:
     return [Arrival(frame, 0.0) for frame in frames]
 
 
-def essence(decisions: list[Decision]) -> list[tuple]:
+def fields(decisions: list[Decision]) -> list[tuple]:
     return [(each.window, each.recording, each.prediction, each.confidence, each.step) for each in decisions]
 
 
@@ -54,7 +54,7 @@ def on_the_engine(file: NetworkFile, rule: Rule | None, readout: str, encoding: 
 
 @pytest.mark.parametrize("model", ["fused", "stock"])
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_decisions_are_the_engines(make: Make, kind: str, model: str) -> None:
+def test_decisions_equal_the_engine(make: Make, kind: str, model: str) -> None:
     file, readout = make(kind), "voltage" if kind == "voltage" else "spikes"
     rule = ConfidenceRule(0.3, {"voltage": 2e-5, "conv": 2.0}.get(kind, 0.7))
     arrivals, encoding = stream(kind, 40), encoding_of(kind)
@@ -66,23 +66,23 @@ def test_decisions_are_the_engines(make: Make, kind: str, model: str) -> None:
         assert live.windows.counts == engine.windows.counts
         assert live.steps_executed == sum(each.step + file.description.latency for each in wanted)
         assert live.latencies.counts.sum() == 40
-    assert essence(found) == essence(wanted)
+    assert fields(found) == fields(wanted)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 @pytest.mark.parametrize("rule", [None, PatienceRule(2)])
-def test_windows_about_as_short_as_the_network_is_deep(make: Make, steps: int, rule: Rule | None) -> None:
+def test_windows_shorter_than_the_latency(make: Make, steps: int, rule: Rule | None) -> None:
     file, encoding, arrivals = make("dense"), encoding_of("dense", steps), stream("dense", 10)
     with LiveLava(file, rule, Windows(encoding), model="fused") as live:
-        assert essence(list(live.run(arrivals))) == essence(
+        assert fields(list(live.run(arrivals))) == fields(
             list(on_the_engine(file, rule, "spikes", encoding).run(arrivals))
         )
 
 
-def test_a_decision_falls_as_soon_as_lava_can_know(make: Make) -> None:
-    """L - 1 bins after its own, or at the window's end; what a bin completes is not held back until the next one."""
+def test_decisions_come_without_extra_delay(make: Make) -> None:
+    """L - 1 bins after the bin that decides, or at the end of the window, and not one bin later."""
     file, encoding, rule = make("conv"), encoding_of("conv"), ConfidenceRule(0.6, 2.0)
-    arrivals, complete = stream("conv", 20, most=1), [0]  # one event a frame
+    arrivals, complete = stream("conv", 20, most=1), [0]  # one event per frame
 
     class Counted(Windows):
         def feed(self, frame: Frame) -> Iterator:
@@ -95,8 +95,8 @@ def test_a_decision_falls_as_soon_as_lava_can_know(make: Make) -> None:
             assert complete[0] == min(decision.step + file.description.latency - 1, STEPS)
 
 
-def test_the_camera_runs_on_and_runs_follow_one_another(make: Make) -> None:
-    """Recording 0 is cut into windows, silence and a stream's end finish one; the next run begins afresh."""
+def test_continuous_stream_and_repeated_runs(make: Make) -> None:
+    """A continuous recording (0) is cut into windows; a pause or the end of the stream ends one."""
     file, encoding, rule = make("dense"), encoding_of("dense"), ConfidenceRule(0.6, 0.7)
     rng = np.random.default_rng(5)
     t = np.sort(rng.integers(0, 30_500, 3000))
@@ -110,7 +110,7 @@ def test_the_camera_runs_on_and_runs_follow_one_another(make: Make) -> None:
         for _ in range(2):
             wanted = list(engine.run(arrivals))
             assert len(wanted) > 25
-            assert essence(list(live.run(arrivals))) == essence(wanted)
+            assert fields(list(live.run(arrivals))) == fields(wanted)
         assert live.windows.counts == engine.windows.counts
 
 
@@ -122,14 +122,14 @@ def _raise(error: type[BaseException]) -> Callable[[], None]:
 
 
 @pytest.fixture
-def heeds_ctrl_c() -> Iterator[None]:
-    """Also where the tests are a shell's background job, which ignores it."""
+def ctrl_c_enabled() -> Iterator[None]:
+    """Makes Ctrl-C raise KeyboardInterrupt, also in tests that run as a background job of a shell."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("heeds_ctrl_c")
+@pytest.mark.usefixtures("ctrl_c_enabled")
 @pytest.mark.parametrize(
     ("end", "error"),
     [
@@ -139,8 +139,8 @@ def heeds_ctrl_c() -> Iterator[None]:
         (lambda: os.kill(os.getpid(), signal.SIGTERM), SystemExit),
     ],
 )
-def test_ways_out(make: Make, end: Callable[[], None], error: type[BaseException]) -> None:
-    """In the middle of a window; tests/deploy/conftest.py looks at what is left behind."""
+def test_errors_and_signals_close_the_session(make: Make, end: Callable[[], None], error: type[BaseException]) -> None:
+    """Within a window; conftest.py checks that nothing is left behind."""
     arrivals = stream("dense", 5)
 
     def broken() -> Iterator[Arrival]:
@@ -156,7 +156,7 @@ def test_ways_out(make: Make, end: Callable[[], None], error: type[BaseException
 
 
 @pytest.mark.parametrize(("name", "how"), [("SpikingNetwork", signal.SIGKILL), ("CutoffMonitor", signal.SIGSTOP)])
-def test_a_process_that_dies_or_stands_still(make: Make, name: str, how: int) -> None:
+def test_killed_or_stopped_process_is_an_error(make: Make, name: str, how: int) -> None:
     file, windows = make("dense"), Windows(encoding_of("dense"))
     with LiveLava(file, None, windows, model="fused", timeout_s=1.0) as live:
         os.kill(live.session.pids[name], how)

@@ -34,8 +34,8 @@ def readout_of(kind: str) -> str:
 
 @pytest.mark.parametrize("model", ["fused", "stock"])
 @pytest.mark.parametrize("kind", ["dense", "delay", "recurrent", "voltage", "conv"])
-def test_decisions_are_the_rule_applied_to_the_full_output(make: Make, kind: str, model: str) -> None:
-    """200 of 200 samples, one after another in one network, and each step is accounted for."""
+def test_decisions_equal_the_rule_on_the_full_output(make: Make, kind: str, model: str) -> None:
+    """For 200 samples in one session, with the number of executed steps."""
     file, readout, steps = make(kind), readout_of(kind), 16
     rule, samples = RULES.get(kind, RULES[readout]), spikes(file, 200, steps)
     scores = Engine(file.description).run(samples, readout=readout).scores  # type: ignore[arg-type]
@@ -54,7 +54,7 @@ def test_decisions_are_the_rule_applied_to_the_full_output(make: Make, kind: str
 
 
 @pytest.mark.parametrize("readout", ["spikes", "voltage"])
-def test_full_runs_equal_the_full_output(make: Make, readout: str) -> None:
+def test_without_a_rule_all_steps_run(make: Make, readout: str) -> None:
     file = make("voltage" if readout == "voltage" else "conv")
     samples = spikes(file, 6, 9)
     scores = Engine(file.description).run(samples, readout=readout).scores  # type: ignore[arg-type]
@@ -66,8 +66,8 @@ def test_full_runs_equal_the_full_output(make: Make, readout: str) -> None:
     np.testing.assert_array_equal([r.confidence for r in results], expected.confidence)
 
 
-def test_lava_executes_just_these_steps(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted by the source, which knows nothing of decisions; and time follows the steps."""
+def test_lava_executes_only_the_reported_steps(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in the source, which does not see decisions; and the time decreases with the steps."""
     counted = shared_array((1,), np.int64)
     original = PyEventSourceModel.run_spk
 
@@ -84,13 +84,13 @@ def test_lava_executes_just_these_steps(make: Make, monkeypatch: pytest.MonkeyPa
         session.rule = RULES["spikes"]
         mixed = list(session.run(samples))
         assert counted[0] - 20 * 62 == sum(r.decision_step + 2 for r in mixed)
-        session.rule = ConfidenceRule(threshold=0.05, scale=1.0)  # ten classes: always sure
+        session.rule = ConfidenceRule(threshold=0.05, scale=1.0)  # always reached with ten classes
         early = list(session.run(samples))
     assert {r.steps_executed for r in early} == {3}
     assert sum(r.wall_s for r in early) < 0.5 * sum(r.wall_s for r in full[1:])
 
 
-def test_one_build_serves_many_runs_and_rules(make: Make) -> None:
+def test_one_session_runs_many_rules(make: Make) -> None:
     file = make("dense")
     samples = spikes(file, 15, 10)
     scores = Engine(file.description).run(samples).scores
@@ -119,8 +119,8 @@ def test_single_step(make: Make) -> None:
     np.testing.assert_array_equal([r.scores for r in results], scores[..., 0])
 
 
-def test_results_come_as_they_fall(make: Make) -> None:
-    """No more than two samples are asked for ahead of their results."""
+def test_results_come_as_they_are_decided(make: Make) -> None:
+    """At most two samples are taken before their results."""
     file, asked, told = make("dense"), [0], []
     data = spikes(file, 8, 5)
 
@@ -142,7 +142,7 @@ def test_an_abandoned_run_does_not_disturb_the_next(make: Make) -> None:
         whole = list(session.run(samples))
         run = session.run(samples)
         next(run)
-        with pytest.raises(DeployError, match="under way"):
+        with pytest.raises(DeployError, match="a run is in progress"):
             next(session.run(samples))
         run.close()
         again = list(session.run(samples))
@@ -151,7 +151,7 @@ def test_an_abandoned_run_does_not_disturb_the_next(make: Make) -> None:
     ]
 
 
-def test_a_failing_sample_iterator_is_told_and_survived(make: Make) -> None:
+def test_session_survives_a_failing_sample_iterator(make: Make) -> None:
     file = make("dense")
     samples = spikes(file, 4, 10)
 
@@ -172,23 +172,23 @@ def test_a_failing_sample_iterator_is_told_and_survived(make: Make) -> None:
         assert [r.index for r in session.run(samples)] == [0, 1, 2, 3]
 
 
-def test_misuse_is_told(make: Make) -> None:
+def test_misuse_is_refused(make: Make) -> None:
     dense = make("dense")
     with pytest.raises(NetXError, match="output layer fires"):
         LavaSession(dense, steps=4, readout="voltage", model="stock")
     for model in ("stock", "fused"):
         with pytest.raises(NetXError, match="never fires"):
             LavaSession(make("voltage"), steps=4, readout="spikes", model=model)
-    with pytest.raises(NetXError, match="recurrent output"):
-        LavaSession(make("voltage in a loop"), steps=4, readout="voltage", model="stock")
+    with pytest.raises(NetXError, match="voltage of a recurrent output layer"):
+        LavaSession(make("recurrent voltage"), steps=4, readout="voltage", model="stock")
     with pytest.raises(DeployError, match="steps = 0"):
         LavaSession(dense, steps=0, model="stock")
     with pytest.raises(DeployError, match="give steps"):
         LavaSession(dense)
-    gone = make("voltage")
-    gone.path.write_text("no network any more")
+    damaged = make("voltage")
+    damaged.path.write_text("not a network")
     with pytest.raises(NetXError, match="lava-dl cannot build"):
-        LavaSession(gone, steps=4, model="stock")
+        LavaSession(damaged, steps=4, model="stock")
     session = LavaSession(dense, steps=4, model="stock")
     session.close()
     session.close()
@@ -196,14 +196,14 @@ def test_misuse_is_told(make: Make) -> None:
         list(session.run(spikes(dense, 1, 4)))
 
 
-def test_a_session_left_open_complains_and_is_closed(make: Make) -> None:
+def test_session_left_open_warns_and_is_closed(make: Make) -> None:
     session = LavaSession(make("dense"), steps=4, model="stock")
     with pytest.warns(ResourceWarning, match="left open"):
         del session
 
 
 def test_two_sessions_at_once(make: Make) -> None:
-    """Also across threads: processes do not depend on the thread that started them."""
+    """Also if another thread, which has ended, started one of them."""
     dense, conv = make("dense"), make("conv")
     opened: list[LavaSession] = []
     starter = threading.Thread(target=lambda: opened.append(LavaSession(dense, steps=6, model="stock")))
@@ -214,7 +214,7 @@ def test_two_sessions_at_once(make: Make) -> None:
         assert [(a.index, b.index) for a, b in pairs] == [(n, n) for n in range(5)]
 
 
-def test_nothing_of_lava_stays_in_the_interpreter(make: Make) -> None:
+def test_lava_leaves_nothing_in_the_interpreter(make: Make) -> None:
     from lava.magma.core.process.process import ProcessServer
     from lava.magma.core.process.variable import VarServer
 
@@ -234,7 +234,7 @@ def test_nothing_of_lava_stays_in_the_interpreter(make: Make) -> None:
 
 
 def _resident(session: LavaSession) -> int:
-    """Memory of the host and the actors, bytes; pages that a write unshares do not count as growth."""
+    """Resident memory of the host and the actors in bytes; it does not grow by pages that a write unshares."""
     return sum(psutil.Process(pid).memory_info().rss for pid in (os.getpid(), *session.pids.values()))
 
 
@@ -261,7 +261,7 @@ def test_memory_stays_flat_over_sessions(make: Make) -> None:
     assert files[-1] == files[3]
 
 
-def test_endless_streams_are_fine(make: Make) -> None:
+def test_endless_stream(make: Make) -> None:
     file = make("dense")
     stream = itertools.cycle(spikes(file, 3, 4))
     with LavaSession(file, steps=4, model="stock") as session:
@@ -270,8 +270,8 @@ def test_endless_streams_are_fine(make: Make) -> None:
         assert time.monotonic() - begin < 20
 
 
-def test_maps_keep_their_order(make: Make) -> None:
-    """A (C, H, W, T) sample and the same as (n, T) are one input; other maps of as many pixels are refused."""
+def test_feature_maps_and_flat_samples_are_equal(make: Make) -> None:
+    """A sample gives the same as (C, H, W, T) and as (n, T); maps of another shape are refused."""
     file: NetworkFile = make("conv")
     samples = spikes(file, 3, 8)
     with LavaSession(file, steps=8, model="stock") as session:

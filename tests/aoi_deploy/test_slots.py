@@ -1,4 +1,4 @@
-"""Samples in slots of fixed length, as a chip runs them, in Lava's simulator."""
+"""Samples in slots of fixed length, as on a chip, in Lava's simulator."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.aoi_deploy.lava_networks import Make, spikes
 
 
 @pytest.mark.parametrize(("steps", "latency", "slot"), [(13, 3, 16), (14, 3, 32), (1, 1, 2), (256, 4, 512)])
-def test_the_slot_is_the_power_of_two_that_holds_a_sample(steps: int, latency: int, slot: int) -> None:
+def test_slot_is_a_power_of_two(steps: int, latency: int, slot: int) -> None:
     assert slot_length(steps, latency) == slot
 
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 @pytest.mark.parametrize("cuts", [False, True])
-def test_decisions_are_the_engines_and_the_slot_runs_to_its_end(make: Make, kind: str, cuts: bool) -> None:
+def test_decisions_equal_the_engine_and_slots_run_to_their_end(make: Make, kind: str, cuts: bool) -> None:
     file = make(kind)
     given = spikes(file, 7, 11)
     run = Engine(file.description).run(given, readout="spikes")
@@ -42,11 +42,11 @@ def test_decisions_are_the_engines_and_the_slot_runs_to_its_end(make: Make, kind
 
 
 @pytest.mark.parametrize("kind", ["delay", "recurrent"])
-def test_what_would_keep_spikes_in_flight_is_refused(make: Make, kind: str) -> None:
-    with pytest.raises(NetXError, match=r"layer 0 has delays or a loop"):
+def test_delays_and_recurrence_are_refused(make: Make, kind: str) -> None:
+    with pytest.raises(NetXError, match=r"layer 0 has delays or recurrent weights"):
         SlotSession(make(kind), steps=8)
 
 
-def test_a_voltage_is_no_readout_of_a_chip(make: Make) -> None:
+def test_voltage_readout_is_refused(make: Make) -> None:
     with pytest.raises(DeployError, match="voltage"):
         SlotSession(make("voltage"), steps=8, readout="voltage")

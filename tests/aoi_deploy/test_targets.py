@@ -1,4 +1,4 @@
-"""Targets in this process, and what is said where one is missing."""
+"""Targets in this process, and the error if the extension for boards is missing."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def work_of(file: NetworkFile, samples: int, steps: int) -> Work:
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_prepare_run_collect(make: Make, kind: str) -> None:
     work = work_of(make(kind), 6, 20)
-    with InProcess("sim") as place:
-        place.prepare(work)
-        seen = list(place.run())
-        assert place.collect() == seen
+    with InProcess("sim") as target:
+        target.prepare(work)
+        seen = list(target.run())
+        assert target.collect() == seen
     samples = np.stack([work.sample(index) for index in range(6)])
     expected = decide(work.rule, Engine(work.network.description).run(samples, readout="spikes").scores)
     assert [outcome.decision_step for outcome in seen] == expected.step.tolist()
     assert [outcome.prediction for outcome in seen] == expected.prediction.tolist()
 
 
-def test_a_board_without_the_extension_says_what_is_missing(make: Make) -> None:
+def test_error_names_the_missing_extension(make: Make) -> None:
     work = work_of(make("dense"), 1, 5)
     with pytest.raises(AoiError, match=r"lava-loihi extension is not installed.*aoi doctor.*target sim") as raised:
         open_session("loihi", work.network, steps=work.steps, board="oheogulch")

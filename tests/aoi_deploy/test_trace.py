@@ -1,3 +1,5 @@
+"""Traces of Lava against the engine, and against a network run by stock Lava."""
+
 from __future__ import annotations
 
 import importlib.metadata
@@ -18,7 +20,7 @@ SHIPPED = Path(str(importlib.metadata.distribution("lava-dl").locate_file("tests
 
 
 def _run_stock_lava(file: NetworkFile, sample: np.ndarray, output: Connection) -> None:
-    """Spikes of the output, (T, *shape in Lava's order), by nothing but Lava: processes, models, runtime, channels."""
+    """Output spikes (T, *shape in Lava's order) with stock Lava only: its processes, models, runtime and channels."""
     from lava.lib.dl.netx import hdf5
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -54,7 +56,7 @@ def test_every_layer_and_step_equals_the_engine(make: Make, kind: str) -> None:
     assert all(0.01 < t.s.mean() < 0.9 for t in traces[:-1])
 
 
-def test_samples_do_not_touch_one_another(make: Make) -> None:
+def test_samples_do_not_affect_one_another(make: Make) -> None:
     file = make("delay")
     samples = spikes(file, 4, 10)
     forward = lava_trace(file, samples)
@@ -64,7 +66,7 @@ def test_samples_do_not_touch_one_another(make: Make) -> None:
 
 
 @pytest.mark.parametrize("kind", ["delay", "conv"])
-def test_the_output_is_that_of_stock_lava(make: Make, kind: str) -> None:
+def test_output_equals_stock_lava(make: Make, kind: str) -> None:
     file = make(kind)
     samples = spikes(file, 2, 12)
     traced = lava_trace(file, samples)[-1].s[1]
@@ -79,8 +81,8 @@ def test_the_output_is_that_of_stock_lava(make: Make, kind: str) -> None:
 
 @pytest.mark.skipif(not SHIPPED.is_dir(), reason="lava-dl is installed without its test networks")
 @pytest.mark.parametrize("name", ["mnist.net", "tiny.net"])
-def test_networks_of_others(name: str) -> None:
-    """One reads out a voltage, the other has biases and ends in a convolution; both begin with an input block."""
+def test_networks_shipped_with_lava_dl(name: str) -> None:
+    """One has a voltage readout, the other biases and a convolution at its end; both begin with an input block."""
     file = read_network(SHIPPED / name)
     samples = spikes(file, 2, 16)
     traces = lava_trace(file, samples)

@@ -1,4 +1,4 @@
-"""Networks that take values: encoders of sigma-delta networks, input blocks of CUBA neurons; sigma outputs, groups."""
+"""Networks that take values: sigma-delta encoders, input blocks of CUBA neurons; sigma outputs and output groups."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_every_layer_and_step_equals_the_engine(kind: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["sdnn", "cuba"])
-def test_samples_do_not_touch_one_another(kind: str, tmp_path: Path) -> None:
-    """Not even where the samples before them ended early, in the middle of everything."""
+def test_samples_do_not_affect_one_another(kind: str, tmp_path: Path) -> None:
+    """Also if the samples before were stopped early, with activity in flight."""
     file = built(tmp_path / "values.net", kind)
     samples = values(6)
     with LavaSession(file, steps=STEPS, model="stock") as session:
@@ -94,8 +94,8 @@ def test_samples_do_not_touch_one_another(kind: str, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("average", [None, 3])
-def test_the_readout_is_the_engines(kind, output, readout, average, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    """A sigma output's messages are sums already, a sigma-delta output's are added up; groups are summed."""
+def test_readout_equals_the_engine(kind, output, readout, average, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """Sigma outputs are already sums, messages of sigma-delta outputs are added up, and groups are summed."""
     file = built(tmp_path / "values.net", kind, output, average)
     samples = values(3)
     expected = Engine(file.description).run(samples, readout=readout).scores[..., -1]
@@ -107,7 +107,7 @@ def test_the_readout_is_the_engines(kind, output, readout, average, tmp_path) ->
     assert {r.steps_executed for r in results} == {STEPS + 3}, "an input block adds no latency"
 
 
-def test_what_cannot_be_fed_or_read_is_refused(tmp_path: Path) -> None:
+def test_values_out_of_range_and_wrong_readouts_are_refused(tmp_path: Path) -> None:
     cuba, sdnn = built(tmp_path / "cuba.net", "cuba"), built(tmp_path / "sdnn.net", "sdnn")
     with pytest.raises(NetXError, match=r"readout='spikes'"):
         LavaSession(sdnn, steps=STEPS, readout="voltage", model="stock")

@@ -1,7 +1,7 @@
-"""Every way out of a session leaves no process and no shared memory, ends within seconds and names the cause.
+"""However a session ends, it leaves no process and no shared memory, ends within seconds and names the cause.
 
-Each scenario runs in a process of its own, the victim, which leads a process session, so that everything that it
-started is found even after its death.
+Each scenario runs in its own process, the victim, which leads a process session, so that all processes that it started
+can be found even after it has died.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from aoi_deploy.lava.runtime import SampleRuntime
 from aoi_deploy.lava.session import LavaSession
 from tests.aoi_deploy.lava_networks import Make, segments, spikes, wait_until
 
-SECONDS = 15.0  # the longest that a way out may take on a busy machine
+SECONDS = 15.0  # longest time to end, on a busy machine
 Scenario = Callable[[NetworkFile, "Report"], None]
 
 
 class Report:
-    """How a victim tells the test what it saw."""
+    """Sends values from the victim to the test."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -47,7 +47,7 @@ class Report:
 
 
 def alive(leader: int) -> list[psutil.Process]:
-    """Processes of the process session that ``leader`` began; the dead that nobody reaped do not count."""
+    """Living processes of the process session of ``leader``, without zombies."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -64,13 +64,13 @@ class Victim:
     reports: Connection
     before: set[str]
 
-    def hear(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         assert self.reports.poll(SECONDS), "the victim hangs"
-        heard: dict[str, Any] = self.reports.recv()
-        return heard
+        values: dict[str, Any] = self.reports.recv()
+        return values
 
     def end(self) -> int:
-        """Waits for the end; checks that nothing outlives it; returns the exit code."""
+        """Waits for the victim's end, checks that nothing is left, and returns the exit code."""
         self.process.join(SECONDS)
         assert self.process.exitcode is not None, "the victim hangs"
         assert wait_until(lambda: not alive(self.process.pid)), [p.name() for p in alive(self.process.pid)]
@@ -107,7 +107,7 @@ def start(make: Make) -> Iterator[Callable[[Scenario], Victim]]:
 
     yield begin
     for victim in begun:
-        for process in alive(victim.process.pid):  # what a failed test left
+        for process in alive(victim.process.pid):  # left by a failed test
             process.kill()
         victim.process.join()
 
@@ -118,7 +118,7 @@ def endless(file: NetworkFile) -> Iterator[np.ndarray]:
         yield sample
 
 
-def run_for_ever(file: NetworkFile, report: Report) -> None:
+def run_forever(file: NetworkFile, report: Report) -> None:
     with LavaSession(file, steps=8, model="stock") as session:
         for number, _ in enumerate(session.run(endless(file))):
             if number == 3:
@@ -131,9 +131,9 @@ def test_done(start: Callable[[Scenario], Victim]) -> None:
             report(results=len(list(session.run(spikes(file, 5, 8)))), actors=len(alive(os.getpid())))
 
     victim = start(scenario)
-    seen = victim.hear()
+    seen = victim.receive()
     assert (seen["results"], seen["actors"]) == (5, 8)  # 2 x (synapse, neuron), source, monitor, service, victim
-    assert victim.hear() == {"left": []}
+    assert victim.receive() == {"left": []}
     assert victim.end() == 0
 
 
@@ -150,22 +150,22 @@ def test_exception_in_a_process_model(start: Callable[[Scenario], Victim]) -> No
             list(session.run(endless(file)))
 
     victim = start(scenario)
-    seen = victim.hear()
+    seen = victim.receive()
     assert (seen["left"], seen["error"]) == ([], "DeployError")
     assert "'CutoffMonitor' failed: ZeroDivisionError: the rule broke (test_ways_out.py, line" in seen["text"]
     assert victim.end() == 1
 
 
 @pytest.mark.parametrize("model", [PyEventSourceModel, PyCutoffMonitorModel])
-def test_exception_while_a_process_model_is_made(
+def test_exception_while_a_process_model_is_built(
     start: Callable[[Scenario], Victim], monkeypatch: pytest.MonkeyPatch, model: type
 ) -> None:
     def fail(self: Any, proc_params: Any) -> None:
         raise MemoryError("no room")
 
     monkeypatch.setattr(model, "__init__", fail)
-    victim = start(run_for_ever)
-    seen = victim.hear()
+    victim = start(run_forever)
+    seen = victim.receive()
     assert (seen["left"], seen["error"]) == ([], "DeployError")
     assert "failed: MemoryError: no room" in seen["text"]
     assert victim.end() == 1
@@ -179,7 +179,7 @@ def test_exception_in_the_host(start: Callable[[Scenario], Victim]) -> None:
                     raise KeyError("mine")
 
     victim = start(scenario)
-    assert victim.hear() == {"left": [], "error": "KeyError", "text": "'mine'"}
+    assert victim.receive() == {"left": [], "error": "KeyError", "text": "'mine'"}
     assert victim.end() == 1
 
 
@@ -191,23 +191,23 @@ def test_iterator_closed_early(start: Callable[[Scenario], Victim]) -> None:
             run.close()
 
     victim = start(scenario)
-    assert victim.hear() == {"left": []}
+    assert victim.receive() == {"left": []}
     assert victim.end() == 0
 
 
 def test_interrupt(start: Callable[[Scenario], Victim]) -> None:
     """Ctrl-C: the terminal sends it to the whole process group."""
-    victim = start(run_for_ever)
-    victim.hear()
+    victim = start(run_forever)
+    victim.receive()
     os.killpg(victim.process.pid, signal.SIGINT)
-    seen = victim.hear()
+    seen = victim.receive()
     assert (seen["left"], seen["error"]) == ([], "KeyboardInterrupt")
     assert victim.end() == 1
 
 
-def test_impatient_interrupts(start: Callable[[Scenario], Victim]) -> None:
-    victim = start(run_for_ever)
-    victim.hear()
+def test_repeated_interrupts(start: Callable[[Scenario], Victim]) -> None:
+    victim = start(run_forever)
+    victim.receive()
     for _ in range(10):
         os.killpg(victim.process.pid, signal.SIGINT)
         time.sleep(0.001)
@@ -215,16 +215,16 @@ def test_impatient_interrupts(start: Callable[[Scenario], Victim]) -> None:
 
 
 def test_termination(start: Callable[[Scenario], Victim]) -> None:
-    victim = start(run_for_ever)
-    victim.hear()
+    victim = start(run_forever)
+    victim.receive()
     victim.process.terminate()
-    seen = victim.hear()
+    seen = victim.receive()
     assert (seen["left"], seen["error"]) == ([], "SystemExit")
     assert victim.end() == 143
 
 
 @pytest.mark.parametrize("phase", ["_build_processes", "_build_runtime_services", "_start_ports"])
-def test_interrupted_while_it_is_built(
+def test_interrupt_during_the_build(
     start: Callable[[Scenario], Victim], monkeypatch: pytest.MonkeyPatch, phase: str
 ) -> None:
     original = getattr(SampleRuntime, phase)
@@ -235,15 +235,15 @@ def test_interrupted_while_it_is_built(
         time.sleep(1)
 
     monkeypatch.setattr(SampleRuntime, phase, interrupt)
-    victim = start(run_for_ever)
-    seen = victim.hear()
+    victim = start(run_forever)
+    seen = victim.receive()
     assert (seen["left"], seen["error"]) == ([], "KeyboardInterrupt")
     assert victim.end() == 1
 
 
 def test_kill_of_the_parent(start: Callable[[Scenario], Victim]) -> None:
-    victim = start(run_for_ever)
-    victim.hear()
+    victim = start(run_forever)
+    victim.receive()
     assert len(alive(victim.process.pid)) == 8
     victim.process.kill()
     assert victim.end() == -signal.SIGKILL
@@ -256,7 +256,7 @@ def test_kill_of_the_parent_while_the_network_waits(start: Callable[[Scenario], 
             time.sleep(60)
 
     victim = start(scenario)
-    victim.hear()
+    victim.receive()
     victim.process.kill()
     assert victim.end() == -signal.SIGKILL
 
@@ -265,10 +265,10 @@ def test_kill_of_the_parent_while_the_network_waits(start: Callable[[Scenario], 
     "name", ["EventSource", "CutoffMonitor", "layer 0 synapse", "layer 1 neuron", "runtime service"]
 )
 def test_kill_of_one_actor(start: Callable[[Scenario], Victim], name: str) -> None:
-    victim = start(run_for_ever)
-    pid = victim.hear()["pids"][name]
+    victim = start(run_forever)
+    pid = victim.receive()["pids"][name]
     os.kill(pid, signal.SIGKILL)
-    seen = victim.hear()
+    seen = victim.receive()
     assert (seen["left"], seen["error"]) == ([], "DeployError")
     assert seen["text"] == f"Lava process {name!r} (pid {pid}) died of SIGKILL"
     assert victim.end() == 1
@@ -284,13 +284,13 @@ def test_an_actor_that_stands_still(start: Callable[[Scenario], Victim]) -> None
                 pass
 
     victim = start(scenario)
-    seen = victim.hear()
+    seen = victim.receive()
     assert (seen["left"], seen["error"]) == ([], "DeployError")
     assert "within 0.5 s" in seen["text"]
     assert victim.end() == 1
 
 
-def test_a_broken_session_is_closed(make: Make) -> None:
+def test_broken_session_is_closed(make: Make) -> None:
     file = make("dense")
     session = LavaSession(file, steps=8, model="stock")
     os.kill(session.pids["EventSource"], signal.SIGKILL)
@@ -316,8 +316,8 @@ print("ready", flush=True)
     ("end", "code"),
     [("1 / 0", 1), ("import os; os._exit(7)", 7), ("time.sleep(60)", None)],
 )
-def test_a_program_that_leaves_its_session_open(make: Make, end: str, code: int | None) -> None:
-    """Also at the end of the interpreter nothing stays; ``None``: SIGTERM ends it while it sleeps."""
+def test_program_that_leaves_its_session_open(make: Make, end: str, code: int | None) -> None:
+    """Nothing is left after the interpreter has ended. ``None``: SIGTERM ends it while it sleeps."""
     before = segments()
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT.format(end=end), str(make("dense").path)],

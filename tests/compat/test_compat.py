@@ -1,4 +1,4 @@
-"""Lava imports on this Python, without what it does not need, and leaves no stand-in behind."""
+"""Lava imports on this Python, without packages that it does not need, and no placeholder remains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_netx_imports_without_torch() -> None:
     )
 
 
-def test_slayer_imports_after_netx_and_is_the_real_one() -> None:
+def test_real_slayer_imports_after_netx() -> None:
     run(
         "from aoi.compat import enable_netx, enable_slayer; enable_netx(); enable_slayer()\n"
         "import sys; from lava.lib.dl import slayer\n"
@@ -38,7 +38,7 @@ def test_netx_imports_after_slayer() -> None:
     )
 
 
-def test_dataclasses_are_as_before() -> None:
+def test_dataclasses_are_restored() -> None:
     run(
         "import dataclasses; before = dataclasses.dataclass\n"
         "from aoi.compat import enable_lava; enable_lava()\n"

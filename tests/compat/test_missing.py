@@ -1,4 +1,4 @@
-"""Where Lava, torch or another extra is missing, one line says what installs it, and the exit code is 2."""
+"""If Lava, torch or another extra is missing, one line names how to install it, and the exit code is 2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TONIC = "aoi: tonic is not installed in this Python; \"pip install 'aoi-toolchai
 NET = "models/aoi_models/zoo/digits.net"
 ROOT = Path(__file__).parents[2]
 
-# {0}: the package that is not to be found; {1}: what to do.
+# {0}: the missing package; {1}: the code to run.
 BLOCKED = """
 import sys
 class Blocked:
@@ -44,7 +44,7 @@ def blocked(package: str, code: str) -> subprocess.CompletedProcess[str]:
         ("scipy", ["enable_lava"], "scipy, which Lava needs, is not installed in this Python; 'aoi install-lava'"),
     ],
 )
-def test_each_entry_names_what_installs_it(package: str, functions: list[str], line: str) -> None:
+def test_each_entry_point_names_the_install_command(package: str, functions: list[str], line: str) -> None:
     code = f"""
 from aoi import compat
 for function in {functions}:
@@ -80,7 +80,7 @@ def test_commands_end_in_one_line(
     assert (result.returncode, result.stdout) == (2, "")
 
 
-def test_a_module_of_ours_that_is_missing_is_no_missing_package() -> None:
+def test_missing_module_of_this_project_is_not_a_missing_package() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"aoi_models\.no_such_module"):
         require("aoi_models.no_such_module", "train")
     with pytest.raises(MissingDependency, match=r"^no_such_package is not .* 'aoi-toolchain\[cluster\]'"):

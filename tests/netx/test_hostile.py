@@ -1,4 +1,4 @@
-"""Files that are damaged, odd or mean harm: a NetXError, or a network, never anything else."""
+"""Damaged, unusual or malicious files give a NetXError or a network, and nothing else."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ OPTIONAL = {"layer/3/delay", "aoi/trained_on"}
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_each_field_missing_or_of_another_kind(name, network):
+def test_each_field_missing_or_of_another_type(name, network):
     valid = network.read_bytes()
     values: list[Any] = [
         None,
@@ -156,7 +156,7 @@ def test_each_field_missing_or_of_another_kind(name, network):
         ("layer/1/groups", 3, "groups"),
         ("layer/1/groups", 128, "128 is out of 1..127"),
         ("layer/1/stride", [1, 1, 1], "one number or two"),
-        ("layer/1/bias", [1, 2], r"takes one value a channel, \(4,\)"),
+        ("layer/1/bias", [1, 2], r"takes one value per channel, \(4,\)"),
         ("layer/1/bias", [1, 2, 3, 4096], "4096 at .3. is out of -4096..4095"),
         ("layer/1/delay", [1, 2, 3, 4], "ignored by Lava"),
         ("layer/3/delay", [0, 1, 2, 3, 63], "63 at .4. is out of 0..62"),
@@ -170,10 +170,10 @@ def test_each_field_missing_or_of_another_kind(name, network):
         ("layer/5/neuron/vDecay", -1, "vDecay: -1"),
         ("layer/5/neuron/type", "ALIF", r"layer 5 \(dense\), neuron: type 'ALIF' is not supported; supported are CUBA"),
         ("layer/5/neuron/type", "RF_PHASE", "supported are CUBA"),
-        ("layer/5/neuron/messageBits", 8, "messageBits: 8 for graded spikes is nothing that lava-dl can load"),
-        ("layer/5/neuron/vDecay", [1, 2], r"vDecay has shape \(2,\); it takes one value, or one a channel, \(3,\)"),
+        ("layer/5/neuron/messageBits", 8, "messageBits: 8: lava-dl cannot load this field .* leave it out"),
+        ("layer/5/neuron/vDecay", [1, 2], r"vDecay has shape \(2,\); it takes one value, or one per channel, \(3,\)"),
         ("layer/1/neuron/iDecay", [1, 2, 3, 4097], r"iDecay: 4097 at .3. is out of 0..4096"),
-        ("layer/1/neuron/vThMant", [1, 2, 3, 131072 - 1, 5], r"it takes one value, or one a channel, \(4,\)"),
+        ("layer/1/neuron/vThMant", [1, 2, 3, 131072 - 1, 5], r"it takes one value, or one per channel, \(4,\)"),
         ("layer/5/neuron/gradedSpike", True, "graded"),
         *(("layer/1/type", kind, f"'{kind}' is not supported") for kind in ("unpool", "convT", "concat", "Conv")),
         ("layer/5/type", "recurrent", "'recurrent' is not supported; supported are input, conv, dense, dense_rec"),
@@ -205,7 +205,7 @@ def test_names_layer_field_value_and_limit(name, value, says, network):
 
 @pytest.fixture
 def sigma_delta(tmp_path) -> Path:
-    """Encoder, two convolutions, flatten, dense, sigma output, average."""
+    """A network of encoder, convolution, pool, flatten, dense layer with sigma output, and average."""
     weight = np.full((2, 2, 2, 2), 4, np.int32)
     conv = Conv("1", (2, 5, 5), weight, SigmaDelta(3), bias=np.array([1, -2], np.int32))
     pool = Conv("2", (2, 4, 4), np.full((2, 1, 2, 2), 64, np.int32), SigmaDelta(0), (2, 2), groups=2, kind="pool")
@@ -228,7 +228,7 @@ def sigma_delta(tmp_path) -> Path:
         ("layer/1/bias", [1, 1 << 19], "bias: 524288 at .1. is out of -524288..524287"),
         ("layer/1/neuron/vThMant", -1, "vThMant: -1 is out of 0..524287"),
         ("layer/1/neuron/vThMant", [1, 2], "vThMant must be one number"),
-        ("layer/1/neuron/messageBits", 16, "messageBits: 16 for graded spikes is nothing that lava-dl can load"),
+        ("layer/1/neuron/messageBits", 16, "messageBits: 16: lava-dl cannot load this field .* leave it out"),
         ("layer/1/neuron/sigma_output", False, "sigma_output: False is out of 1..1"),
         ("layer/2/weight", np.full((2, 1, 2, 2), 2), r"a pool layer takes \(1, 1, kH, kW\)"),
         ("layer/2/weight", np.full((1, 1, 2, 2), 256), r"layer 2 \(pool\): weight: 256 at .* is out of -256..254"),
@@ -239,7 +239,7 @@ def sigma_delta(tmp_path) -> Path:
         ("layer/5/shape", [0, 1, 1], r"shape: 0 at .0. is out of 1.."),
     ],
 )  # fmt: skip
-def test_names_the_same_of_a_sigma_delta_network(name, value, says, sigma_delta):
+def test_names_them_in_a_sigma_delta_network(name, value, says, sigma_delta):
     with h5py.File(sigma_delta, "r+") as file:
         if name in file:
             del file[name]
@@ -247,8 +247,8 @@ def test_names_the_same_of_a_sigma_delta_network(name, value, says, sigma_delta)
     refused(sigma_delta, says)
 
 
-def test_what_lava_passes_over_silently_is_refused(network):
-    """hdf5.Network clamps delays above 62 and leaves out layers of an unknown type."""
+def test_what_lava_silently_ignores_is_refused(network):
+    """hdf5.Network clamps delays above 62 and drops layers of an unknown type."""
     valid = network.read_bytes()
     for name, value, says in (
         ("layer/3/delay", [63] * 5, "63 at .0. is out of 0..62"),
@@ -261,7 +261,7 @@ def test_what_lava_passes_over_silently_is_refused(network):
         refused(network, says)
 
 
-def test_gaps_and_strangers_among_the_layers(network):
+def test_missing_and_additional_layers(network):
     valid = network.read_bytes()
     for change, says in (
         (lambda f: f.__delitem__("layer/2"), "layer 2 is missing; 5 layers"),
@@ -280,10 +280,10 @@ def test_gaps_and_strangers_among_the_layers(network):
         refused(network, says)
 
 
-def test_links_and_storage_elsewhere(network, tmp_path):
+def test_links_and_external_storage(network, tmp_path):
     valid = network.read_bytes()
     (tmp_path / "other.net").write_bytes(valid)
-    os.mkfifo(tmp_path / "trap.net")  # whoever opens it waits for ever
+    os.mkfifo(tmp_path / "trap.net")  # opening it would block forever
     layout = h5py.VirtualLayout((5, 64), np.float32)
     layout[:] = h5py.VirtualSource(str(tmp_path / "other.net"), "layer/3/weight", (5, 64))
     for name in ("layer/3/weight", "layer/3/neuron", "layer/3", "layer", "layer/3/bias", "aoi"):
@@ -322,8 +322,8 @@ CLAIMS = {
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-def test_memory_is_bounded_whatever_a_file_claims(claim, network):
-    """In a process of its own that gets 1 GiB of address space above what Python and HDF5 take."""
+def test_memory_is_bounded_for_huge_declared_sizes(claim, network):
+    """In a process limited to 1 GiB of address space above that of Python and HDF5."""
     name = "layer/3/type" if claim == "strings" else "layer/3/weight"
     with h5py.File(network, "r+") as file:
         del file[name]
@@ -354,21 +354,21 @@ def test_a_file_in_use_can_be_read(network):
         assert read_network(network).description.latency == 4
 
 
-def test_what_hangs_or_kills_the_library_is_noticed(network, monkeypatch):
+def test_hangs_and_crashes_of_the_library_are_detected(network, monkeypatch):
     started, children = time.monotonic(), psutil.Process().children()
     assert completes_in_child(lambda: None)
     assert completes_in_child(lambda: 1 / 0)
     assert not completes_in_child(lambda: os.kill(os.getpid(), signal.SIGKILL))
     assert not completes_in_child(lambda: time.sleep(60), seconds=0.2)
     assert time.monotonic() - started < 20
-    assert psutil.Process().children() == children  # nothing is left behind
+    assert psutil.Process().children() == children  # no process is left
     monkeypatch.setattr(read, "completes_in_child", lambda work: False)
-    refused(network, "HDF5 cannot cope")
+    refused(network, "HDF5 crashes or hangs")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the child process is forked on Linux only")
-def test_a_group_whose_index_leads_back_to_itself(network, monkeypatch):
-    """HDF5 2.0 follows it for ever, with the interpreter's lock in hand. Found by flipping bytes."""
+def test_group_with_a_cyclic_index(network, monkeypatch):
+    """HDF5 2.0 follows it forever, holding the interpreter's lock. Found by flipping bytes."""
     monkeypatch.setattr(read, "completes_in_child", lambda work: completes_in_child(work, seconds=2.0))
     network.write_bytes(gzip.decompress((Path(__file__).parent / "endless.net.gz").read_bytes()))
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""What is written is read, loads in stock Lava, and changes whole or not at all."""
+"""Network files round-trip, load in stock Lava, and are replaced atomically."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def snapshot(path: Path) -> dict[str, tuple[np.dtype, bytes]]:
     return found
 
 
-def test_reads_what_was_written(network, description, metadata):
+def test_round_trip(network, description, metadata):
     file = read_network(network)
     assert_same(description, file.description)
     assert file.metadata == metadata
@@ -68,7 +68,7 @@ def test_reads_what_was_written(network, description, metadata):
     assert not file.description.fires
 
 
-def test_dense_first_keeps_the_maps_of_the_input(tmp_path):
+def test_first_dense_layer_keeps_the_input_shape(tmp_path):
     dense = Dense("2", np.arange(-12, 12, dtype=np.int32).reshape(2, 12) * 2, Cuba(80, 1024, 128))
     for shape, name in (((3, 2, 2), "2"), ((12,), "0")):
         write_network(tmp_path / "dense.net", NetworkDescription(shape, (replace(dense, name=name),)))
@@ -112,7 +112,7 @@ def test_files_are_the_same_bytes_each_time(network, tmp_path, description, meta
     assert (tmp_path / "again.net").read_bytes() == network.read_bytes()
 
 
-def test_new_metadata_leaves_the_rest(network, metadata):
+def test_new_metadata_keeps_the_rest(network, metadata):
     before = snapshot(network)
     newer = metadata.model_copy(update={"policy": None, "classes": ("a", "b", "c")})
     update_metadata(network, newer)
@@ -133,7 +133,7 @@ def test_metadata_for_a_file_without(network, metadata):
 
 
 def everything() -> NetworkDescription:
-    """Each kind of layer and neuron; parameters one a channel, delays as lists of inputs and as a matrix."""
+    """A network with each kind of layer and neuron, parameters per channel, and delays as lists and as a matrix."""
     rng = np.random.default_rng(3)
 
     def even(*shape: int) -> np.ndarray:
@@ -157,7 +157,7 @@ def everything() -> NetworkDescription:
     )
 
 
-def test_every_kind_of_layer_and_neuron_comes_back(tmp_path):
+def test_round_trip_of_every_kind_of_layer_and_neuron(tmp_path):
     description = everything()
     delta = replace(description, layers=(Input("0", (2, 8, 6), Delta(5)), *description.layers[1:]))
     for given in (description, delta):
@@ -171,7 +171,7 @@ def test_every_kind_of_layer_and_neuron_comes_back(tmp_path):
     assert read_network(tmp_path / "all.net").description.takes_values, "a sigma-delta network keeps its encoder"
 
 
-def test_an_input_block_of_cuba_neurons_is_left_out_unless_asked_for(tmp_path):
+def test_input_block_of_cuba_neurons_is_left_out_by_default(tmp_path):
     with h5py.File(tmp_path / "all.net", "w") as file:
         aoi.netx.write._write_blocks(file, everything())
     file = read_network(tmp_path / "all.net")
@@ -181,8 +181,8 @@ def test_an_input_block_of_cuba_neurons_is_left_out_unless_asked_for(tmp_path):
     assert_same(replace(everything(), layers=everything().layers[1:]), file.description)
 
 
-def test_what_slayer_exports_for_parameters_of_each_channel(tmp_path):
-    """``shared_param=False``: one decay a channel; one threshold all the same."""
+def test_slayers_export_of_parameters_per_channel(tmp_path):
+    """``shared_param=False``: one decay per channel, but a single threshold."""
     pytest.importorskip("torch")
     from aoi.compat import enable_slayer
 
@@ -216,7 +216,7 @@ def test_what_slayer_exports_for_parameters_of_each_channel(tmp_path):
     assert second.neuron == Cuba(80, 4096, 1024)
 
 
-def test_a_failed_write_leaves_the_old_file(network, description, metadata, monkeypatch):
+def test_failed_write_keeps_the_old_file(network, description, metadata, monkeypatch):
     old = network.read_bytes()
 
     def full_disk(*_: object) -> None:
@@ -231,7 +231,7 @@ def test_a_failed_write_leaves_the_old_file(network, description, metadata, monk
     assert [path.name for path in network.parent.iterdir()] == [network.name]
 
 
-def test_spikes_of_an_output_that_never_fires_cannot_be_read(network, description, metadata):
+def test_spike_readout_of_an_output_that_never_fires_is_refused(network, description, metadata):
     wrong = metadata.model_copy(update={"readout": "spikes"})
     update_metadata(network, wrong)
     with pytest.raises(NetXError, match="readout 'spikes', but the output neurons never fire"):
@@ -240,7 +240,7 @@ def test_spikes_of_an_output_that_never_fires_cannot_be_read(network, descriptio
         write_network(network, description, wrong)
 
 
-def test_update_of_what_is_no_network(tmp_path, metadata):
+def test_update_of_a_file_that_is_not_a_network(tmp_path, metadata):
     with pytest.raises(NetXError, match=r"missing\.net"):
         update_metadata(tmp_path / "missing.net", metadata)
     (tmp_path / "text.net").write_text("no")
@@ -249,7 +249,7 @@ def test_update_of_what_is_no_network(tmp_path, metadata):
     assert (tmp_path / "text.net").read_text() == "no"
 
 
-def test_metadata_has_to_fit(network, tmp_path, description, metadata):
+def test_metadata_has_to_match_the_network(network, tmp_path, description, metadata):
     two = metadata.model_copy(update={"classes": ("a", "b")})
     with pytest.raises(NetXError, match="2 class names for 3 output neurons"):
         write_network(tmp_path / "two.net", description, two)
@@ -258,7 +258,7 @@ def test_metadata_has_to_fit(network, tmp_path, description, metadata):
         read_network(network)
 
 
-def test_encoding_gives_the_shape_that_the_file_lacks(network, description):
+def test_encoding_provides_a_missing_input_shape(network, description):
     with h5py.File(network, "r+") as file:
         del file["layer/0"]
         for index in range(1, 6):

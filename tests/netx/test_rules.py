@@ -1,4 +1,4 @@
-"""Each rule of the export, broken once."""
+"""One violation of each rule of the export."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_refused(rule, layer, says, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_keeps_the_rules():
+def test_networks_without_violations():
     assert violations(NetworkDescription((2,), (DENSE, replace(DENSE, neuron=Cuba(1 << 17, 0, 0))))) == []
     assert violations(NetworkDescription((1, 4, 4), (CONV,))) == []
     assert violations(NetworkDescription((2,), ())) != []
@@ -83,7 +83,7 @@ def test_rules_of_the_whole_network():
     whole = NetworkDescription((2,), (delta, replace(DENSE, neuron=SigmaDelta(3)), sigma))
     assert violations(whole) == []
     assert [str(f) for f in violations(replace(whole, average=2))] == [
-        "layer average: Lava loads no average layer; read the neurons one by one [loaded_by_lava]"
+        "layer average: Lava loads no average layer; use one output neuron per class [loaded_by_lava]"
     ]
     assert "3 groups do not divide the 2 neurons" in str(violations(replace(whole, average=3))[0])
     late = replace(whole, layers=(whole.layers[1], delta))
@@ -92,10 +92,10 @@ def test_rules_of_the_whole_network():
     heavy = replace(DENSE, weight=np.full((2, 2), 254), neuron=Cuba(80, 0, 0))
     assert overflow_warnings(NetworkDescription((2,), (heavy, heavy))) != []
     messages = NetworkDescription((2,), (delta, heavy, sigma))
-    assert overflow_warnings(messages) == [], "no bound on what messages may add up to"
+    assert overflow_warnings(messages) == [], "sums of messages have no bound"
 
 
-def test_worst_case_current_is_reached_and_never_passed():
+def test_worst_case_current_is_reached_and_never_exceeded():
     from aoi.engine import Engine
 
     for decay in (0, 1, 100, 1024, 4096):
@@ -107,13 +107,13 @@ def test_worst_case_current_is_reached_and_never_passed():
     assert worst_case_current(replace(DENSE, neuron=Cuba(0, 0, 0)), steps=10) == 140 << 6
     heavy = replace(DENSE, weight=np.full((2, 600), 254), neuron=Cuba(80, 1024, 0))
     assert overflow_warnings(NetworkDescription((600,), (DENSE, heavy)))[0].startswith(
-        "layer hidden: current may reach"
+        "layer hidden: current can reach"
     )
     assert overflow_warnings(NetworkDescription((2,), (DENSE,))) == []
 
 
 def lava_weights(weight: np.ndarray, recurrent: np.ndarray | None) -> tuple[list[np.ndarray], int]:
-    """The matrices that Lava's synapses multiply by, and the exponent that they put on the sums."""
+    """The matrices that Lava's synapses multiply by, and the exponent that they apply to the sums."""
     from lava.lib.dl.netx.utils import optimize_weight_bits
     from lava.utils.weightutils import clip_weights, determine_sign_mode, truncate_weights
 

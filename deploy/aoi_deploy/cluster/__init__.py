@@ -1,1 +1,1 @@
-"""Slurm: what is there, what goes in, what becomes of it. The only package that knows its commands."""
+"""Slurm: its partitions, submitting jobs, and their states. The only package that runs Slurm's commands."""

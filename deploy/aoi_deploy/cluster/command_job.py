@@ -1,6 +1,6 @@
-"""Commands as jobs of a cluster: a job that is preempted or out of time goes back into the queue and runs again.
+"""Command lines as jobs of a cluster. A job that is preempted or reaches its time limit is requeued and runs again.
 
-The commands themselves go on where they were (``aoi train --continue``, a cell of ``aoi sweep``).
+The commands resume by themselves, such as a worker of ``aoi jobs``, or a cell of ``aoi sweep``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Any
 
 
 class CommandJob:
-    """Runs a command line; submitit calls ``checkpoint`` when the job has to leave its node."""
+    """Runs a command line. submitit calls ``checkpoint`` before the job has to leave its node."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self, *command: str) -> int:
-        """Returns the exit code: a command that fails says so in its own files, and is not to be tried again."""
+        """Returns the exit code. A failed command reports in its own files and is not run again."""
         with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
             self._process = process
             return process.wait()

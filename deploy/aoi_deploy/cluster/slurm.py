@@ -1,6 +1,6 @@
-"""Jobs on a Slurm cluster: submitted through submitit, asked after with Slurm's own commands.
+"""Jobs on a Slurm cluster: submitted through submitit, queried with Slurm's own commands.
 
-States come from ``squeue`` and ``scontrol``, not from accounting, which many small clusters do not have.
+States come from ``scontrol`` and not from accounting, which many small clusters lack.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from aoi.errors import AoiError
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "timeout", "node failed", "unknown"]
 ACTIVE: tuple[State, ...] = ("waiting", "running")
-"""Somebody works on it, or will."""
+"""States of jobs that run or will run."""
 
-# Slurm's states (squeue(1), "JOB STATE CODES") in our words.
+# Slurm's states, see "JOB STATE CODES" in squeue(1).
 _STATES: dict[str, State] = {
     "PENDING": "waiting",
     "REQUEUED": "waiting",
@@ -46,34 +46,34 @@ _STATES: dict[str, State] = {
     "NODE_FAIL": "node failed",
 }
 _PROGRAMS = ("sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
-_ANSWER_S = 20.0
+_TIMEOUT_S = 20.0
 
 
 class ClusterError(AoiError):
-    """Slurm is not there, does not answer, or refuses."""
+    """Slurm is not installed, does not answer, or refuses a job."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a job asks for."""
+    """Resources that a job requests."""
 
     partition: str | None = None
     minutes: int = 2
     cpus: int = 1
-    at_once: int = 16  # jobs of an array that run side by side
-    warning_s: int = 30  # before the time limit, so that a job can end in order and go back into the queue
-    requeues: int = 50  # after a time limit
-    comment: str | None = None  # for the scheduler, such as the board that is wanted
+    at_once: int = 16  # jobs of an array that may run at the same time
+    warning_s: int = 30  # seconds before the time limit at which a job is told to end and is requeued
+    requeues: int = 50  # most requeues after a time limit
+    comment: str | None = None  # for the scheduler, such as the requested board
 
 
-def missing() -> str | None:
-    """Why no job can be submitted from here; None where one can."""
+def unavailable() -> str | None:
+    """Why no job can be submitted from this machine; None if it can."""
     absent = [name for name in _PROGRAMS if shutil.which(name) is None]
     if absent:
         return f"Slurm's {absent[0]} is not installed here; run this on a login host of the cluster"
-    answer = _ask("scontrol", "ping")
+    answer = _run("scontrol", "ping")
     if answer.returncode or "UP" not in answer.stdout:
         said = (answer.stdout + answer.stderr).strip().splitlines()
         return f"Slurm's controller does not answer: {said[-1].strip() if said else 'no reply'}"
@@ -81,30 +81,33 @@ def missing() -> str | None:
 
 
 def partitions() -> dict[str, str]:
-    """Partition → its longest time, as Slurm writes it."""
-    answer = _ask("sinfo", "--noheader", "--format=%R %l")
+    """Time limits of the partitions by name, in Slurm's notation."""
+    answer = _run("sinfo", "--noheader", "--format=%R %l")
     pairs = (line.split(maxsplit=1) for line in answer.stdout.splitlines())
     return dict(pairs) if answer.returncode == 0 else {}
 
 
-def refuses(partition: str | None, minutes: int) -> str | None:
-    """Why a job of so many minutes would never run there; None where it would. ``None``: the cluster's own default."""
+def refusal(partition: str | None, minutes: int) -> str | None:
+    """Why a job of ``minutes`` would never run in the partition; None if it would.
+
+    ``partition`` None stands for the cluster's default.
+    """
     known = partitions()
     if partition is None:
         return None
     if partition not in known:
-        return f"partition {partition}: this cluster has {', '.join(known) or 'none'}"
-    most = _minutes(known[partition])
-    if most is not None and minutes > most:
+        return f"partition {partition}: this cluster has {', '.join(known) or 'no partitions'}"
+    limit = _minutes(known[partition])
+    if limit is not None and minutes > limit:
         return (
-            f"{minutes} minutes: partition {partition} ends jobs after {most:g}; ask for less: the job is requeued "
-            "and resumes"
+            f"{minutes} minutes: partition {partition} ends jobs after {limit:g}; "
+            "request less, as a job that reaches its limit is requeued and resumes"
         )
     return None
 
 
 def _minutes(limit: str) -> float | None:
-    """``infinite``, ``2:00``, ``1:00:00``, ``1-00:00:00`` → minutes, None for no limit."""
+    """Minutes of a limit such as ``2:00``, ``1:00:00`` or ``1-00:00:00``; None for ``infinite``."""
     days, _, clock = limit.rpartition("-")
     try:
         parts = [int(part) for part in clock.split(":")]
@@ -116,27 +119,28 @@ def _minutes(limit: str) -> float | None:
         return None
 
 
-def submit(call: Any, arguments: Sequence[tuple[Any, ...]], folder: Path, name: str, wants: Resources) -> list[str]:
-    """One job of an array for each of ``arguments``; ``call``: picklable, requeued if it has ``checkpoint``.
+def submit(call: Any, arguments: Sequence[tuple[Any, ...]], folder: Path, name: str, resources: Resources) -> list[str]:
+    """Submits an array with one job for each of ``arguments``.
 
-    Logs and submitit's files lie in ``folder``. Returns the job ids, ``ID_INDEX`` for arrays. Raises ClusterError.
+    ``call`` has to be picklable; its job is requeued if it has a method ``checkpoint``. Logs and submitit's files go to
+    ``folder``. Returns the job ids, ``ID_INDEX`` for arrays. Raises ClusterError.
     """
-    reason = missing() or refuses(wants.partition, wants.minutes)
+    reason = unavailable() or refusal(resources.partition, resources.minutes)
     if reason:
         raise ClusterError(reason)
     submitit = require("submitit", "cluster")
-    executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=wants.requeues)
-    extra = {"comment": wants.comment} if wants.comment else {}
+    executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=resources.requeues)
+    extra = {"comment": resources.comment} if resources.comment else {}
     executor.update_parameters(
         job_name=name,
-        time=wants.minutes,
-        cpus_per_task=wants.cpus,
+        time=resources.minutes,
+        cpus_per_task=resources.cpus,
         ntasks_per_node=1,
-        array_parallelism=wants.at_once,
-        signal_delay_s=wants.warning_s,
+        array_parallelism=resources.at_once,
+        signal_delay_s=resources.warning_s,
         stderr_to_stdout=True,
         additional_parameters={"requeue": True, "open-mode": "append", **extra},
-        **({"partition": wants.partition} if wants.partition else {}),
+        **({"partition": resources.partition} if resources.partition else {}),
     )
     try:
         if len(arguments) == 1:
@@ -147,24 +151,24 @@ def submit(call: Any, arguments: Sequence[tuple[Any, ...]], folder: Path, name: 
 
 
 def states(jobs: Sequence[str]) -> dict[str, State]:
-    """What becomes of jobs; "unknown" where Slurm no longer remembers them or does not answer."""
+    """States of jobs; "unknown" if Slurm has forgotten a job or does not answer."""
     found: dict[str, State] = dict.fromkeys(jobs, "unknown")
-    for whole in sorted({job.partition("_")[0] for job in jobs}):
-        answer = _ask("scontrol", "--oneliner", "show", "job", whole)
+    for array in sorted({job.partition("_")[0] for job in jobs}):
+        answer = _run("scontrol", "--oneliner", "show", "job", array)
         for line in answer.stdout.splitlines():
             fields = dict(field.partition("=")[::2] for field in line.split() if "=" in field)
             state = _STATES.get(fields.get("JobState", ""), "unknown")
             index = fields.get("ArrayTaskId")
             if index is None:
-                found[whole] = state
+                found[array] = state
                 continue
             for task in _tasks(index):
-                found[f"{whole}_{task}"] = state
+                found[f"{array}_{task}"] = state
     return {job: found[job] for job in jobs}
 
 
 def _tasks(index: str) -> list[int]:
-    """``3``, ``1-4``, ``0-2,7`` or ``0-9%4`` → task numbers."""
+    """Task numbers of an index such as ``3``, ``1-4``, ``0-2,7`` or ``0-9%4``."""
     tasks: list[int] = []
     for part in index.partition("%")[0].split(","):
         first, _, last = part.partition("-")
@@ -174,14 +178,14 @@ def _tasks(index: str) -> list[int]:
 
 
 def cancel(jobs: Sequence[str]) -> None:
-    """Ends jobs that still wait or run. Raises ClusterError."""
-    answer = _ask("scancel", *jobs)
+    """Cancels jobs that wait or run. Raises ClusterError."""
+    answer = _run("scancel", *jobs)
     if answer.returncode:
         raise ClusterError(f"scancel: {answer.stderr.strip()}")
 
 
-def _ask(*command: str) -> subprocess.CompletedProcess[str]:
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_S)
+        return subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 1, "", str(error))

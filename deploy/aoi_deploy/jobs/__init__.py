@@ -1,1 +1,1 @@
-"""Deployments as jobs of a cluster: a folder that holds all of one, a worker that decides a part of it on a node."""
+"""Deployments as jobs of a cluster: the folder of a job, and the worker that runs one of its chunks on a node."""

@@ -1,16 +1,16 @@
-"""A job on disk: everything that a node needs, and what it has decided so far.
+"""The folder of a job: everything that a node needs, and the outcomes so far.
 
 ::
 
-    JOB/job.json          the plan: how to run, and which samples each chunk has
-    JOB/network.net       the network file as it was when the job was made
+    JOB/job.json          the plan: how to run, and the samples of each chunk
+    JOB/network.net       copy of the network file
     JOB/samples.npz       the encoded recordings
-    JOB/chunks/000.jsonl  a line a decided sample, appended and synced to disk one by one
-    JOB/chunks/000.note   what the chunk's worker last said: when, where, and why it failed
-    JOB/submitted.json    chunk → ids of the Slurm jobs that were given to it
+    JOB/chunks/000.jsonl  one line per decided sample, each synced to disk
+    JOB/chunks/000.note   last note of the chunk's worker: its state, when, where, and why it failed
+    JOB/submitted.json    Slurm job ids of each chunk
     JOB/slurm/            logs, and submitit's files
 
-A chunk may be stopped and started at any time by anybody: what is decided is not decided again.
+A chunk can be stopped and started at any time, on any node: decided samples are not run again.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from aoi.files import atomic_file, write_atomically
 from aoi.netx.metadata import CutoffPolicy
 from aoi_deploy.targets import Outcome, Work
 
-_NOTE_BYTES = 2048  # reserved when the job is made, so that a worker can say that the disk is full
+_NOTE_BYTES = 2048  # reserved at the start, so that a worker can report that the disk is full
 
 
 class JobPlan(BaseModel):
-    """``job.json``."""
+    """Content of ``job.json``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     version: Literal[1] = 1
     id: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=100)
     created: float = Field(description="seconds since 1970")
-    network: str = Field(description="where the network file came from, for people")
+    network: str = Field(description="path of the original network file, for information")
     split: str
     readout: Readout
     policy: CutoffPolicy | None = Field(description="the stopping rule; null runs all steps")
@@ -58,12 +58,14 @@ class JobPlan(BaseModel):
     partition: str | None = None
     minutes: int = Field(2, ge=1)
     at_once: int = Field(16, ge=1)
-    chunks: tuple[tuple[int, int], ...] = Field(min_length=1, description="first sample and the one after the last")
+    chunks: tuple[tuple[int, int], ...] = Field(
+        min_length=1, description="index of the first sample, and of the last plus 1"
+    )
 
 
 @dataclass(frozen=True)
-class Note:
-    """What a chunk's worker last said."""
+class WorkerNote:
+    """Last note of a chunk's worker."""
 
     state: Literal["running", "done", "failed"]
     at: float  # seconds since 1970
@@ -74,6 +76,8 @@ class Note:
 
 @dataclass(frozen=True)
 class JobFolder:
+    """Reads and writes the files of a job."""
+
     path: Path
 
     # -- the plan -------------------------------------------------------------------------------------------------
@@ -88,17 +92,21 @@ class JobFolder:
 
     @property
     def plan(self) -> JobPlan:
-        """Raises DataError where the folder is no job."""
+        """The content of ``job.json``. Raises DataError if the folder is not a job."""
         file = self.path / "job.json"
         try:
             return JobPlan.model_validate_json(file.read_bytes())
         except OSError as error:
-            raise DataError(f"{self.path}: is no job folder ({error.strerror}: job.json)") from None
+            raise DataError(
+                f"{self.path}: is not a job folder ({error.strerror}: job.json); 'aoi jobs list' shows the jobs"
+            ) from None
         except ValidationError as error:
-            raise DataError(f"{file}: is damaged: {error.errors()[0]['msg']}") from None
+            raise DataError(
+                f"{file}: is damaged ({error.errors()[0]['msg']}); submit the job again with 'aoi deploy'"
+            ) from None
 
     def create(self, plan: JobPlan, work: Work) -> None:
-        """Writes all but the results; ``job.json`` last, so that half a job is none. Raises WriteError."""
+        """Writes the job; ``job.json`` comes last, so that an incomplete folder is not a job. Raises WriteError."""
         for number in range(len(plan.chunks)):
             with atomic_file(self._note(number)) as file:
                 file.write(b" " * _NOTE_BYTES)
@@ -120,23 +128,23 @@ class JobFolder:
         """The recordings. Raises DataError."""
         file = self.path / "samples.npz"
         try:
-            with np.load(file, allow_pickle=False) as held:
-                packed = held["packed"]
-                channels, height, width, steps = (int(size) for size in held["shape"])
+            with np.load(file, allow_pickle=False) as arrays:
+                packed = arrays["packed"]
+                channels, height, width, steps = (int(size) for size in arrays["shape"])
                 return SpikeData(
-                    ids=tuple(map(str, held["ids"])),
-                    labels=held["labels"],
-                    classes=tuple(map(str, held["classes"])),
-                    fingerprints=held["fingerprints"],
+                    ids=tuple(map(str, arrays["ids"])),
+                    labels=arrays["labels"],
+                    classes=tuple(map(str, arrays["classes"])),
+                    fingerprints=arrays["fingerprints"],
                     shape=(channels, height, width, steps),
                     packed=packed,
                     rows=np.arange(len(packed)),
                 )
         except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{file}: cannot be read ({error}); make the job again with 'aoi deploy'") from None
+            raise DataError(f"{file}: cannot be read ({error}); submit the job again with 'aoi deploy'") from None
 
     def work(self) -> Work:
-        """What the job is to do. Raises DataError, NetXError."""
+        """The work of this job. Raises DataError, NetXError."""
         from aoi.netx import read_network
 
         plan = self.plan
@@ -147,7 +155,10 @@ class JobFolder:
     # -- results --------------------------------------------------------------------------------------------------
 
     def decided(self, chunk: int) -> dict[int, Outcome]:
-        """Sample → outcome of the whole lines there are; the first counts where a sample has several."""
+        """Outcomes of a chunk by sample, the first if a sample has several. Ignores an incomplete last line.
+
+        Raises DataError if a line is not an outcome.
+        """
         low, high = self.plan.chunks[chunk]
         found: dict[int, Outcome] = {}
         try:
@@ -158,13 +169,16 @@ class JobFolder:
             try:
                 outcome = Outcome(**json.loads(line))
             except (ValueError, TypeError):
-                raise DataError(f"{self._results(chunk)}: holds a line that is no result: {line[:80]!r}") from None
+                raise DataError(
+                    f"{self._results(chunk)}: holds a line that is not a result ({line[:80]!r}); remove it, then "
+                    f"'aoi jobs continue {self.plan.id}' decides its sample again"
+                ) from None
             if low <= outcome.index < high:
                 found.setdefault(outcome.index, outcome)
         return found
 
     def outcomes(self) -> list[Outcome]:
-        """All that is decided, in the order of the samples."""
+        """All outcomes so far, in the order of the samples."""
         found: dict[int, Outcome] = {}
         for chunk in range(len(self.plan.chunks)):
             found |= self.decided(chunk)
@@ -172,9 +186,9 @@ class JobFolder:
 
     @contextmanager
     def results(self, chunk: int) -> Iterator[IO[bytes]]:
-        """The chunk's results, to be appended by this process alone; waits for another one that is at it.
+        """Opens a chunk's results for appending, with an exclusive lock; waits while another process holds it.
 
-        What is left of a line that was cut off is removed. The system lets go of the file however the process ends.
+        Removes an incomplete last line. The system releases the lock however the process ends.
         """
         with self._results(chunk).open("ab+", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -184,23 +198,23 @@ class JobFolder:
             yield file
 
     def append(self, file: IO[bytes], outcome: Outcome) -> None:
-        """A line, on the disk when this returns. Raises DeployError, and leaves no half line, where it does not fit."""
+        """Appends one line and syncs it to disk. Raises DeployError, without leaving part of a line, if it fails."""
         line = json.dumps(asdict(outcome)).encode() + b"\n"
         end = os.fstat(file.fileno()).st_size
         try:
             if file.write(line) != len(line):
-                raise OSError(28, os.strerror(28))  # ENOSPC: part of the line fitted
+                raise OSError(28, os.strerror(28))  # ENOSPC: only part of the line was written
             os.fsync(file.fileno())
         except OSError as error:
             file.truncate(end)
             raise DeployError(
-                f"sample {outcome.index}: its result cannot be written ({error.strerror}); make room on the disk of "
-                f"{self.path}, then 'aoi jobs continue {self.plan.id}'"
+                f"sample {outcome.index}: its result cannot be written ({error.strerror}); free space on the disk of "
+                f"{self.path}, then run 'aoi jobs continue {self.plan.id}'"
             ) from None
 
-    def note(self, chunk: int, state: Literal["running", "done", "failed"], error: str | None = None) -> None:
-        """Says how it goes, in place: that needs no room on the disk."""
-        note = asdict(Note(state, time.time(), socket.gethostname(), os.getpid(), error and error[:1000]))
+    def write_note(self, chunk: int, state: Literal["running", "done", "failed"], error: str | None = None) -> None:
+        """Overwrites the worker's note in place, which needs no free space on the disk."""
+        note = asdict(WorkerNote(state, time.time(), socket.gethostname(), os.getpid(), error and error[:1000]))
         text = json.dumps(note).encode()[:_NOTE_BYTES]
         handle = os.open(self._note(chunk), os.O_WRONLY)
         try:
@@ -209,11 +223,11 @@ class JobFolder:
         finally:
             os.close(handle)
 
-    def last_note(self, chunk: int) -> Note | None:
+    def read_note(self, chunk: int) -> WorkerNote | None:
         try:
-            return Note(**json.loads(self._note(chunk).read_bytes()))
+            return WorkerNote(**json.loads(self._note(chunk).read_bytes()))
         except (OSError, ValueError, TypeError):
-            return None  # nothing was said yet
+            return None  # not written yet
 
     def _results(self, chunk: int) -> Path:
         return self.path / "chunks" / f"{chunk:03}.jsonl"
@@ -221,17 +235,17 @@ class JobFolder:
     def _note(self, chunk: int) -> Path:
         return self.path / "chunks" / f"{chunk:03}.note"
 
-    # -- who works on it ------------------------------------------------------------------------------------------
+    # -- Slurm jobs -----------------------------------------------------------------------------------------------
 
     def submitted(self) -> dict[int, list[str]]:
-        """Chunk → ids of its Slurm jobs, the last one last."""
+        """Ids of the Slurm jobs of each chunk, oldest first."""
         try:
-            held: dict[str, Any] = json.loads((self.path / "submitted.json").read_bytes())
+            content: dict[str, Any] = json.loads((self.path / "submitted.json").read_bytes())
         except FileNotFoundError:
             return {}
-        return {int(chunk): list(map(str, jobs)) for chunk, jobs in held.items()}
+        return {int(chunk): list(map(str, jobs)) for chunk, jobs in content.items()}
 
-    def note_submitted(self, jobs: dict[int, str]) -> None:
+    def add_submitted(self, jobs: dict[int, str]) -> None:
         all_jobs = self.submitted()
         for chunk, job in jobs.items():
             all_jobs.setdefault(chunk, []).append(job)

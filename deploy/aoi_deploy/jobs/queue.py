@@ -1,4 +1,4 @@
-"""A job and its cluster: hand chunks to Slurm, ask how they are, take them back."""
+"""Submits, follows and cancels the chunks of a job on Slurm."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from aoi_deploy.jobs.state import ChunkStatus, JobStatus
 from aoi_deploy.targets import Outcome
 
 _POLL_S = 1.0
-_FORGOTTEN_S = 15.0  # a chunk that Slurm does not know counts as stopped after so long without a sign of life
+_HEARTBEAT_TIMEOUT_S = 15.0  # a chunk that Slurm does not know counts as stopped this long after its last note
 
 
 def submit(folder: JobFolder) -> int:
-    """Gives the chunks that are not done, and that no job works on, to Slurm; returns how many. Raises ClusterError."""
+    """Submits the chunks that are not done and have no active job; returns their number. Raises ClusterError."""
     remote = remote_of(folder)
     if remote is not None:
         return remote.submit(folder)
@@ -31,7 +31,7 @@ def submit(folder: JobFolder) -> int:
     ids = slurm.submit(
         CommandJob(), [(*command, str(chunk)) for chunk in chunks], folder.slurm, f"aoi-{plan.id}", _resources(plan)
     )
-    folder.note_submitted(dict(zip(chunks, ids, strict=True)))
+    folder.add_submitted(dict(zip(chunks, ids, strict=True)))
     return len(chunks)
 
 
@@ -40,13 +40,13 @@ def _resources(plan: JobPlan) -> slurm.Resources:
         partition=plan.partition,
         minutes=plan.minutes,
         at_once=plan.at_once,
-        warning_s=15,  # the time limit may be two minutes; a worker needs no time to stop
+        warning_s=15,  # short, as the time limit can be two minutes and a worker stops immediately
         comment=plan.board,
     )
 
 
 def status(folder: JobFolder) -> JobStatus:
-    """Raises DataError where the folder is no job."""
+    """The state of a job and its chunks. Raises DataError if the folder is not a job."""
     remote = remote_of(folder)
     if remote is not None:
         return remote.status(folder)
@@ -55,13 +55,13 @@ def status(folder: JobFolder) -> JobStatus:
     states = slurm.states(list(last.values())) if last else {}
     found = []
     for number, (low, high) in enumerate(plan.chunks):
-        done, job, note = len(folder.decided(number)), last.get(number), folder.last_note(number)
+        done, job, note = len(folder.decided(number)), last.get(number), folder.read_note(number)
         seen_s = time.time() - note.at if note else None
         state: str = "not submitted" if job is None else states[job]
         reason = None
         if done == high - low:
             state = "done"
-        elif state == "done" or (state == "unknown" and not _alive(seen_s)):
+        elif state == "done" or (state == "unknown" and not _recently_seen(seen_s)):
             state = "stopped"
         if state not in ("done", *slurm.ACTIVE) and note and note.state == "failed":
             state, reason = ("failed" if state == "stopped" else state), note.error
@@ -69,12 +69,12 @@ def status(folder: JobFolder) -> JobStatus:
     return JobStatus(plan.id, str(folder.path), None, plan.chunks[-1][1], tuple(found))
 
 
-def _alive(seen_s: float | None) -> bool:
-    return seen_s is not None and seen_s < _FORGOTTEN_S
+def _recently_seen(seen_s: float | None) -> bool:
+    return seen_s is not None and seen_s < _HEARTBEAT_TIMEOUT_S
 
 
 def cancel(folder: JobFolder) -> int:
-    """Ends what waits or runs; returns how many chunks. What is decided stays. Raises ClusterError."""
+    """Cancels waiting and running chunks; returns their number. Outcomes are kept. Raises ClusterError."""
     remote = remote_of(folder)
     if remote is not None:
         return remote.cancel(folder)
@@ -85,7 +85,7 @@ def cancel(folder: JobFolder) -> int:
 
 
 def logs(folder: JobFolder, chunk: int | None = None) -> dict[str, str]:
-    """Log's name → its text, of all attempts."""
+    """Texts of the logs by file name, of all attempts. Raises DataError if there is no such chunk."""
     remote = remote_of(folder)
     if remote is not None:
         return remote.logs(folder, chunk)
@@ -101,7 +101,7 @@ def logs(folder: JobFolder, chunk: int | None = None) -> dict[str, str]:
 
 
 def fetch(folder: JobFolder) -> list[Outcome]:
-    """What is decided, brought here first where the job is elsewhere."""
+    """All outcomes so far; copies them from the login host first if the job is remote."""
     remote = remote_of(folder)
     if remote is not None:
         remote.pull(folder)
@@ -109,7 +109,10 @@ def fetch(folder: JobFolder) -> list[Outcome]:
 
 
 def follow(folder: JobFolder) -> Iterator[Outcome]:
-    """Outcomes as they fall, until all have. Raises DeployError, saying why, where nobody works on the rest."""
+    """Yields outcomes as they are decided, until the job is complete.
+
+    Raises DeployError, with the reason, if samples are missing and no job works on them.
+    """
     seen: set[int] = set()
     while True:
         now = status(folder)
@@ -119,11 +122,11 @@ def follow(folder: JobFolder) -> Iterator[Outcome]:
                 yield outcome
         if len(seen) == now.samples:
             return
-        if now.stopped and not any(each.active for each in now.chunks) and not _away(folder):
+        if now.stopped and not any(each.active for each in now.chunks) and not _slurm_unreachable(folder):
             raise DeployError(f"{now}; 'aoi jobs continue {now.id}' resumes the rest")
         time.sleep(_POLL_S)
 
 
-def _away(folder: JobFolder) -> bool:
-    """Slurm does not answer here: a controller that restarts knows its jobs again, and they go on meanwhile."""
-    return remote_of(folder) is None and slurm.missing() is not None
+def _slurm_unreachable(folder: JobFolder) -> bool:
+    """Whether the local Slurm does not answer. Its jobs keep running, and a restarted controller still knows them."""
+    return remote_of(folder) is None and slurm.unavailable() is not None

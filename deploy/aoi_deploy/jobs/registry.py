@@ -1,4 +1,4 @@
-"""Where this user's jobs are: a small file a job, so that ``aoi jobs`` finds them from any folder."""
+"""Register of this user's jobs, one small file per job, so that ``aoi jobs`` finds them from any folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aoi_deploy.jobs.folder import JobFolder
 
 
 def registry_folder() -> Path:
-    """``$AOI_STATE_DIR``, or else ``~/.local/state/aoi``, and in it ``jobs``."""
+    """The folder ``jobs`` in ``$AOI_STATE_DIR``, or in ``~/.local/state/aoi`` if that is unset."""
     return Path(os.environ.get("AOI_STATE_DIR") or Path.home() / ".local" / "state" / "aoi") / "jobs"
 
 
@@ -22,12 +22,12 @@ def new_id() -> str:
 
 
 def register(folder: JobFolder, name: str) -> None:
-    """Raises WriteError."""
+    """Adds a job to the register. Raises WriteError."""
     write_atomically(registry_folder() / name, str(folder.path.resolve()).encode())
 
 
 def registered() -> dict[str, JobFolder]:
-    """Id → folder, oldest first; jobs whose folder is gone are left out."""
+    """Folders of the registered jobs by id, oldest first, without those that no longer exist."""
     try:
         names = sorted(entry.name for entry in registry_folder().iterdir() if not entry.name.startswith("."))
     except OSError:
@@ -37,17 +37,19 @@ def registered() -> dict[str, JobFolder]:
 
 
 def find(name: str) -> JobFolder:
-    """The job of an id, the beginning of one, ``last``, or a folder. Raises DataError."""
+    """The job with this id or beginning of an id, the latest for ``last``, or the job of a folder. Raises DataError."""
     if name and Path(name).is_dir():
         folder = JobFolder(Path(name))
-        _ = folder.plan  # raises where it is none
+        _ = folder.plan  # raises DataError if it is not a job
         return folder
     known = registered()
     if name == "last" and known:
         return known[next(reversed(known))]
-    fitting = [each for each in known if each.startswith(name)] if name else []
-    if len(fitting) == 1:
-        return known[fitting[0]]
-    if fitting:
-        raise DataError(f"job {name}: {len(fitting)} jobs begin so ({fitting[0]}, {fitting[1]}…); give more of the id")
-    raise DataError(f"job {name}: there is no such job; 'aoi jobs list' shows those there are")
+    matching = [each for each in known if each.startswith(name)] if name else []
+    if len(matching) == 1:
+        return known[matching[0]]
+    if matching:
+        raise DataError(
+            f"job {name}: {len(matching)} jobs begin with it ({matching[0]}, {matching[1]}…); give more of the id"
+        )
+    raise DataError(f"job {name}: no such job; 'aoi jobs list' shows all jobs")

@@ -1,7 +1,7 @@
-"""A job on a cluster that is reached over ssh: the same ``aoi jobs`` there, and files through tar.
+"""Jobs on a cluster that is reached over ssh: runs ``aoi jobs`` on the login host, and copies files with tar.
 
-``remote.json`` in the job's folder says where. ssh is the user's own, with its configuration and keys; ``$AOI_SSH``
-names another command, such as ``ssh -F file``.
+``remote.json`` in the job's folder names the host. The user's own ssh is used, with its configuration and keys;
+``$AOI_SSH`` can name another command, such as ``ssh -F file``.
 """
 
 from __future__ import annotations
@@ -24,40 +24,42 @@ from aoi_deploy.cluster.slurm import ClusterError
 from aoi_deploy.jobs.folder import JobFolder
 from aoi_deploy.jobs.state import JobStatus
 
-_OURS = re.compile(r"chunks/\d{3,}\.(jsonl|note)")
-_CALL_S = 120.0
+_RESULT_FILE = re.compile(r"chunks/\d{3,}\.(jsonl|note)")
+_TIMEOUT_S = 120.0
 
 
 class Remote(BaseModel):
-    """A login host, and the job's folder on it."""
+    """A login host, and a job's folder on it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     login: str = Field(pattern=r"^[A-Za-z0-9][\w.@-]*$", max_length=200)
-    path: str = Field(min_length=1, description="from the home folder there")
-    aoi: str = Field("aoi", description="the command there")
+    path: str = Field(min_length=1, description="relative to the home folder on the host")
+    aoi: str = Field("aoi", description="command on the host")
 
     def push(self, folder: JobFolder) -> None:
-        """Copies the job there. Raises ClusterError."""
+        """Copies the job's folder to the host. Raises ClusterError."""
         content = io.BytesIO()
         with tarfile.open(fileobj=content, mode="w") as tar:
             for file in sorted(path for path in folder.path.rglob("*") if path.is_file()):
                 tar.add(file, arcname=str(file.relative_to(folder.path)), recursive=False)
-        there = shlex.quote(self.path)
-        self._ssh(f"umask 077 && mkdir -p {there} && tar -xf - -C {there}", content.getvalue())
+        path = shlex.quote(self.path)
+        self._ssh(f"umask 077 && mkdir -p {path} && tar -xf - -C {path}", content.getvalue())
         write_atomically(folder.path / "remote.json", self.model_dump_json().encode())
 
     def pull(self, folder: JobFolder) -> None:
-        """Brings what was decided. Raises ClusterError."""
+        """Copies results and notes from the host. Raises ClusterError."""
         content = self._ssh(f"tar -cf - -C {shlex.quote(self.path)} chunks")
         try:
             with tarfile.open(fileobj=io.BytesIO(content)) as tar:
                 for member in tar:
-                    file = tar.extractfile(member) if member.isfile() and _OURS.fullmatch(member.name) else None
+                    file = tar.extractfile(member) if member.isfile() and _RESULT_FILE.fullmatch(member.name) else None
                     if file is not None:
                         write_atomically(folder.path / member.name, file.read())
         except (tarfile.TarError, EOFError) as error:
-            raise ClusterError(f"{self.login}: its answer is no archive ({error})") from None
+            raise ClusterError(
+                f"{self.login}: its answer is not an archive ({error}); its shell must print nothing at login"
+            ) from None
 
     def submit(self, folder: JobFolder) -> int:
         return int(self._call("continue")["submitted"])
@@ -68,7 +70,7 @@ class Remote(BaseModel):
             return JobStatus.of(answer, str(folder.path), self.login)
         except (KeyError, TypeError) as error:
             raise ClusterError(
-                f"{self.login}: its aoi is of another version ({error}); install the same there"
+                f"{self.login}: has another version of aoi ({error}); install the same version there"
             ) from None
 
     def cancel(self, folder: JobFolder) -> int:
@@ -79,7 +81,7 @@ class Remote(BaseModel):
         return dict(self._call("logs", *chosen)["logs"])
 
     def _call(self, verb: str, *arguments: str) -> dict[str, Any]:
-        """``aoi jobs VERB`` there → its JSON."""
+        """Runs ``aoi jobs VERB`` on the host and returns its JSON."""
         command = " ".join([self.aoi, *map(shlex.quote, ["jobs", verb, self.path, *arguments, "--json"])])
         answer = self._ssh(command)
         try:
@@ -92,12 +94,14 @@ class Remote(BaseModel):
         options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
         try:
             done = subprocess.run(
-                [*ssh, *options, self.login, command], input=content, capture_output=True, timeout=_CALL_S
+                [*ssh, *options, self.login, command], input=content, capture_output=True, timeout=_TIMEOUT_S
             )
         except FileNotFoundError:
             raise ClusterError(f"login host {self.login}: {ssh[0]} is not installed here") from None
         except subprocess.TimeoutExpired:
-            raise ClusterError(f"login host {self.login}: no answer within {_CALL_S:g} s") from None
+            raise ClusterError(
+                f"login host {self.login}: no answer within {_TIMEOUT_S:g} s; check the connection with ssh"
+            ) from None
         if done.returncode:
             said = " ".join(done.stderr.decode(errors="replace").split())[-300:]
             raise ClusterError(f"login host {self.login}: {said or f'ssh ended with {done.returncode}'}")
@@ -105,7 +109,7 @@ class Remote(BaseModel):
 
 
 def remote_of(folder: JobFolder) -> Remote | None:
-    """Where the job is, None where it is here. Raises DataError."""
+    """The host of a remote job, None for a local one. Raises DataError if ``remote.json`` is damaged."""
     file = folder.path / "remote.json"
     try:
         return Remote.model_validate_json(file.read_bytes())
@@ -116,8 +120,8 @@ def remote_of(folder: JobFolder) -> Remote | None:
 
 
 def remote(login: str, job: str, aoi: str) -> Remote:
-    """A place for a new job. Raises DataError for what is no host's name."""
+    """Host and folder for a new job. Raises DataError if ``login`` is not a host name."""
     try:
         return Remote(login=login, path=str(Path(".aoi-jobs") / job), aoi=aoi)
     except ValidationError:
-        raise DataError(f"login host {login}: is not a name of a host; give HOST or USER@HOST") from None
+        raise DataError(f"login host {login}: is not a host name; give HOST or USER@HOST") from None

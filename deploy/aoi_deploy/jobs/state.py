@@ -1,4 +1,4 @@
-"""How a job is, chunk by chunk; what ``aoi jobs status --json`` prints, and a login host answers."""
+"""State of a job and its chunks, as ``aoi jobs status`` prints it as JSON, here or on a login host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ChunkStatus:
     reason: str | None = None
     job: str | None = None  # Slurm's id
     host: str | None = None
-    seen_s: float | None = None  # since its worker's last sign of life
+    seen_s: float | None = None  # seconds since the last note of its worker
 
     @property
     def active(self) -> bool:
@@ -29,7 +29,7 @@ class ChunkStatus:
 class JobStatus:
     id: str
     path: str
-    login: str | None  # the host over which it was submitted
+    login: str | None  # login host of a remote job
     samples: int
     chunks: tuple[ChunkStatus, ...]
 
@@ -39,7 +39,7 @@ class JobStatus:
 
     @property
     def state(self) -> str:
-        """running, waiting, done, or else how the first chunk that is not done was stopped."""
+        """``running``, ``waiting``, ``done``, or else the state of the first chunk that is not done."""
         states = [chunk.state for chunk in self.chunks]
         for state in ("running", "waiting"):
             if state in states:
@@ -48,7 +48,7 @@ class JobStatus:
 
     @property
     def stopped(self) -> tuple[ChunkStatus, ...]:
-        """Chunks that are not done and that nobody works on."""
+        """Chunks that are neither done nor active."""
         return tuple(each for each in self.chunks if each.state != "done" and not each.active)
 
     def json(self) -> dict[str, Any]:
@@ -56,12 +56,12 @@ class JobStatus:
 
     @classmethod
     def of(cls, tree: Mapping[str, Any], path: str, login: str | None) -> JobStatus:
-        """From :meth:`json`; raises KeyError, TypeError for what is none."""
+        """The inverse of :meth:`json`; raises KeyError or TypeError if ``tree`` has another form."""
         return cls(tree["id"], path, login, tree["samples"], tuple(ChunkStatus(**each) for each in tree["chunks"]))
 
     def __str__(self) -> str:
-        """In a sentence."""
-        text = f"job {self.id}: {self.decided} of {self.samples} samples are decided"
+        """The state in one sentence."""
+        text = f"job {self.id}: {self.decided} of {self.samples} samples decided"
         if self.state == "done":
             return text
         if not self.stopped:

@@ -1,6 +1,6 @@
-"""Decides what is left of a chunk, on the node that runs this: ``aoi jobs work JOB CHUNK``.
+"""Runs the undecided samples of a chunk on this node, for ``aoi jobs work JOB CHUNK``.
 
-Stopped at any moment, whatever stops it, it loses the sample in flight; started again, it resumes behind the last one.
+If it is stopped, in whatever way, only the sample in flight is lost; started again, it resumes after the last one.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _HEARTBEAT_S = 5.0
 
 
 def run_chunk(folder: JobFolder, chunk: int) -> None:
-    """Raises AoiError where the target or the disk refuses; the chunk's note then says why."""
+    """Runs the undecided samples of a chunk. Raises AoiError if it fails, and writes the reason to the chunk's note."""
     with folder.results(chunk) as file:
         stop = threading.Event()
 
         def heartbeat() -> None:
             while not stop.wait(_HEARTBEAT_S):
-                folder.note(chunk, "running")
+                folder.write_note(chunk, "running")
 
-        folder.note(chunk, "running")
+        folder.write_note(chunk, "running")
         beat = threading.Thread(target=heartbeat, daemon=True)
         try:
             plan = folder.plan
@@ -33,7 +33,7 @@ def run_chunk(folder: JobFolder, chunk: int) -> None:
             if todo:
                 work = folder.work()
                 rule: Rule | None = work.rule
-                # Processes are forked while the session is built: no other thread may run then.
+                # The session forks processes while it is built, so the heartbeat thread starts only afterwards.
                 with open_session(
                     plan.on_node, work.network, steps=work.steps, model=work.model, board=plan.board
                 ) as session:
@@ -43,10 +43,10 @@ def run_chunk(folder: JobFolder, chunk: int) -> None:
                         folder.append(file, work.outcome(result, todo[result.index]))
         except BaseException as error:
             stop.set()
-            words = str(error) if isinstance(error, AoiError) else f"{type(error).__name__}: {error}"
-            folder.note(chunk, "failed", " ".join(words.split()))
+            reason = str(error) if isinstance(error, AoiError) else f"{type(error).__name__}: {error}"
+            folder.write_note(chunk, "failed", " ".join(reason.split()))
             raise
         stop.set()
         if beat.is_alive():
             beat.join()
-        folder.note(chunk, "done")
+        folder.write_note(chunk, "done")

@@ -1,1 +1,1 @@
-"""Lava sessions: a network file as Lava processes, with the monitor that ends each sample."""
+"""Lava sessions: a network file as Lava processes, with a monitor that ends each sample early."""

@@ -1,4 +1,4 @@
-"""What our own Lava process models have in common."""
+"""The base class of our own Lava process models."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from aoi_deploy.lava.api import PyLoihiProcessModel
 
 
 class SampleModel(PyLoihiProcessModel):
-    """A model whose loop does what the protocol asks of it and nothing else: these have no variables to be polled.
+    """A model whose loop only handles the commands of the protocol, as it has no variables to poll.
 
-    Stock Lava looks at every attribute that is set whether it is a port, makes a selector's list before each command,
-    and asks for phases that never come: in processes as small as ours that is most of a step.
+    Stock Lava checks every attribute assignment for a port, builds a selector's list before each command, and asks for
+    phases that never come. In small processes like ours this takes most of a step.
     """
 
     service_to_process: Any
     process_to_service: Any
 
     def run(self) -> None:
-        type(self).__setattr__ = object.__setattr__  # type: ignore[method-assign, assignment]  # all ports are known
-        while True:  # until it is killed: see aoi_deploy.lava.runtime
+        type(self).__setattr__ = object.__setattr__  # type: ignore[method-assign, assignment]  # all ports are assigned
+        while True:  # until it is killed, see aoi_deploy.lava.runtime
             self._cmd_handlers[self.service_to_process.recv()[0]]()
 
     def _spike(self) -> None:

@@ -1,6 +1,6 @@
-"""Everything of Lava that a deployment uses, imported in this one place after ``aoi.compat`` made it importable.
+"""All names of Lava that deployments use, imported in this one place after ``aoi.compat`` has made Lava importable.
 
-The only module that imports Lava besides ``aoi.compat``; importing it takes about two seconds.
+Importing this module takes about two seconds.
 """
 
 from __future__ import annotations

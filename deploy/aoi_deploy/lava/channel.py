@@ -1,9 +1,9 @@
 """Lava's message channel without its two listener threads.
 
-Stock channels wake a thread for every message, which then wakes the receiver: most of a network's wall time. Here the
-receiver waits on the semaphore itself. Messages, their order and the flow control (at most ``size`` in flight) are the
-same. Memory is anonymous: processes inherit it when they are forked, it has no name in /dev/shm, and the kernel frees
-it with the last process that maps it, whatever that process died of.
+A stock channel wakes a thread for every message, which then wakes the receiver; this takes most of a network's wall
+time. Here the receiver itself waits on the semaphore. Messages, their order and the flow control (at most ``size`` in
+flight) are the same. The memory is anonymous: forked processes inherit it, it has no name in /dev/shm, and the kernel
+frees it with the last process that maps it, however that process ends.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from aoi_deploy.lava.api import CspRecvPort, CspSendPort, PyPyChannel
 
 
 def shared_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Zeros of ``shape`` that processes forked from now on see and may write."""
+    """Zeros of ``shape`` in memory that processes forked later share."""
     count = prod(shape)
     memory = mmap.mmap(-1, max(count * np.dtype(dtype).itemsize, 1))
     return np.frombuffer(memory, dtype=dtype, count=count).reshape(shape)
 
 
 class _SendPort(CspSendPort):
-    """``data`` (size, *shape): the ring; ``free`` and ``filled`` count its slots."""
+    """``data`` (size, *shape) is a ring buffer; the semaphores ``free`` and ``filled`` count its slots."""
 
     def __init__(self, name: str, data: np.ndarray, free: Any, filled: Any) -> None:
         self._name, self._array, self._free, self._filled = name, data, free, filled
@@ -58,27 +58,27 @@ class _SendPort(CspSendPort):
 
 class _RecvPort(CspRecvPort):
     observer: Callable[[], Any] | None = None  # set while Lava's selector waits for this port
-    spin_s: ClassVar[float] = 0.0  # that this OS process looks again and again before it sleeps
+    spin_s: ClassVar[float] = 0.0  # seconds of busy waiting in this OS process before it sleeps
 
     def __init__(self, name: str, data: np.ndarray, free: Any, filled: Any) -> None:
         self._name, self._array, self._free, self._filled = name, data, free, filled
         self._size, self._shape, self._dtype = len(data), data.shape[1:], data.dtype
         self._idx = 0
-        self._here = False  # a message was announced and not yet received
+        self._arrived = False  # a message has arrived and is not yet received
 
     def start(self) -> None:
         pass
 
     def _wait(self, block: bool) -> bool:
-        if block and self.spin_s and not self._here:
+        if block and self.spin_s and not self._arrived:
             deadline = time.perf_counter() + self.spin_s
-            while not self._here and time.perf_counter() < deadline:
-                self._here = self._filled.acquire(False)
-        self._here = self._here or self._filled.acquire(block)
-        return self._here
+            while not self._arrived and time.perf_counter() < deadline:
+                self._arrived = self._filled.acquire(False)
+        self._arrived = self._arrived or self._filled.acquire(block)
+        return self._arrived
 
     def probe(self) -> bool:
-        """True if a message is here. Waits for one inside a selector, which never has a second port to look at."""
+        """Whether a message has arrived. Inside a selector it waits for one, as a selector never has a second port."""
         return self._wait(block=self.observer is not None)
 
     def peek(self) -> np.ndarray:
@@ -87,7 +87,7 @@ class _RecvPort(CspRecvPort):
 
     def recv(self) -> np.ndarray:
         message = self.peek()
-        self._here = False
+        self._arrived = False
         self._idx = (self._idx + 1) % self._size
         self._free.release()
         return message
@@ -97,15 +97,16 @@ class _RecvPort(CspRecvPort):
 
 
 def set_spin_time(seconds: float) -> None:
-    """Lets this OS process wait for messages awake for so long, each time: to be woken takes longer than most waits.
+    """Sets how long this OS process waits busily for each message before it sleeps.
 
-    For a process that has a core of its own; any other would keep the sender from it.
+    Waking a process takes longer than most waits. Only for a process with a core of its own: any other would take the
+    core from the sender.
     """
     _RecvPort.spin_s = seconds
 
 
 class DirectChannel(PyPyChannel):
-    """Takes the place of ``PyPyChannel``; watchdogs are not supported."""
+    """Replaces ``PyPyChannel``. Watchdogs are not supported."""
 
     def __init__(
         self, infrastructure: Any, src_name: str, dst_name: str, shape: tuple[int, ...], dtype: Any, size: int, *_: Any

@@ -1,4 +1,4 @@
-"""Decisions while the events arrive, in a Lava run: each bin is one Lava step as soon as it is complete."""
+"""Decisions in Lava while events arrive: each bin becomes a Lava step as soon as it is complete."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 
 class _StepSession(LavaSession):
-    """A session whose samples come step by step."""
+    """A session that gets each sample step by step."""
 
     _stepwise: ClassVar[bool] = True
-    _fed = _judged = 0  # steps of the open sample: handed over, and told of by the monitor
+    _fed = _reported = 0  # steps of the current sample: put into the feed, and reported by the monitor
 
     def feed(self, spikes: np.ndarray) -> SampleResult | None:
-        """Takes the next step of the open sample, (C, H, W) or (n,); its result, if it falls now: the next step is then
-        the first one of another sample.
+        """Feeds the next step of the current sample, (C, H, W) or (n,).
+
+        Returns the sample's result if this step decides it; the next step then begins a new sample.
 
         Raises:
             DataError: the step does not fit the network; the session stays usable.
@@ -35,45 +36,47 @@ class _StepSession(LavaSession):
         frame = self._frames(spikes[..., None], 1, f"step {self._fed + 1}")[0]
         try:
             if self._fed == 0:
-                self._tell_rule()
+                self._send_rule()
             self._feed.put_step(self._sent, self._fed, frame)
             self._fed += 1
-            # Lava step n begins when n - 1 steps were fed, and first brings output step n - L: every layer sends what
-            # it has before it takes what comes. Behind step T the source sends silence and waits for nobody.
+            # Lava step n begins once n - 1 steps were fed. It outputs step n - L first, because every layer sends
+            # before it receives. After step T the source sends zeros without waiting.
             due = self.steps if self._fed == self.steps else self._fed + 1 - self.latency
-            while self._judged < due:
-                self._judged += 1
-                if message := self._message(f"output step {self._judged}"):
+            while self._reported < due:
+                self._reported += 1
+                if message := self._message(f"output step {self._reported}"):
                     self._feed.release_remaining(self._fed)
                     self._sent += 1
                     self._received += 1
-                    self._fed = self._judged = 0
+                    self._fed = self._reported = 0
                     return self._result(message, 0)
         except (KeyboardInterrupt, SystemExit):
-            self.close()  # who knows in the middle of what
+            self.close()  # the exchange may be incomplete
             raise
         return None
 
 
 class LiveLava(Live):
-    """As :class:`aoi.live.decide.LiveEngine`, in Lava: source, network and monitor are processes of one run that
-    goes on and on. The monitor decides in that run, the window's further bins are not executed, and the next window
-    starts from cleared state.
+    """Live decisions like :class:`aoi.live.decide.LiveEngine`, in Lava.
 
-    A spike takes a Lava step a layer, here as on a chip: what the monitor says about bin t it says L - 1 bins later, L
-    being the number of layers, or at the end of the window. ``latency_s`` counts from the bin that let the decision
-    fall, ``steps_executed`` counts Lava steps: t + L a window.
+    Source, network and monitor are processes of one endless run. After a decision, the further bins of the window are
+    not executed, and the next window starts from cleared state.
+
+    As on a chip, a spike takes one Lava step per layer: the monitor decides about bin t when bin t + L - 1 is complete,
+    L being the number of layers, or at the end of the window. ``latency_s`` counts from the completion of the bin with
+    which the decision came; ``steps_executed`` counts Lava steps, t + L per window.
 
     Use it as a context manager, or call :meth:`close`.
     """
 
     def __init__(self, network: NetworkFile, rule: Rule | None, windows: Windows, **options: Any) -> None:
-        """Compiles the network and starts its processes. ``options`` as of
-        :class:`~aoi_deploy.lava.session.LavaSession`, such as ``model`` and ``timeout_s``.
+        """Compiles the network and starts its processes.
+
+        ``options`` are those of :class:`~aoi_deploy.lava.session.LavaSession`, such as ``model`` and ``timeout_s``.
 
         Raises:
-            NetXError: Lava cannot run the file, or not with this readout.
-            DeployError: a process failed while it was built.
+            NetXError: Lava cannot run the file, or its output does not offer the readout.
+            DeployError: a process failed during the build.
         """
         super().__init__(windows)
         self.session = _StepSession(network, steps=windows.encoding.bins, rule=rule, **options)
@@ -86,7 +89,7 @@ class LiveLava(Live):
         return StepDecision(result.prediction, result.confidence, result.decision_step)
 
     def close(self) -> None:
-        """Ends the processes and frees their memory; may be called again."""
+        """Ends the processes and frees their memory. Can be called more than once."""
         self.session.close()
 
     def __enter__(self) -> Self:

@@ -1,9 +1,9 @@
-"""Stock Lava models with one thing added, chosen by the run configuration in place of the stock ones.
+"""Stock Lava models with small additions, which the run configuration selects instead of the stock ones.
 
-What a model computes is inherited and stays bit by bit Lava's.
+The computation is inherited and stays bit-exact.
 
-Clearing state: Lava's runtime service calls the management phase of *all* models as soon as one asks for it. Only the
-monitor asks, at the end of a sample, so the phase itself says "clear your state", and no message is needed.
+Clearing state: Lava's runtime service calls the management phase of *all* models when one of them requests it. Only the
+monitor does, at the end of a sample. The phase therefore means "clear the state", and no message is needed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from aoi.errors import NetXError
 from aoi_deploy.lava.api import AbstractProcess, AbstractPyBlockModel, LavaPyType, Loihi2SimCfg, PyLoihiProcessModel
 from aoi_deploy.lava.processes.network import SpikingNetwork
 
-# Neurons hold u and v, those of sigma-delta networks sigma to error; synapses what is in flight to the next step
-# (``a_buff``; (out, max_delay + 1) with delays).
+# State of neurons: u and v, in sigma-delta networks sigma, act, residue and error. State of synapses: the input in
+# flight to later steps, a_buff or a_buf, (out, max_delay + 1) with delays.
 _STATE = ("u", "v", "sigma", "act", "residue", "error", "a_buff", "a_buf")
 
 
@@ -29,7 +29,7 @@ class ClearsState:
     Phase: Any
 
     def post_guard(self) -> bool:
-        return self.phase is self.Phase.POST_MGMT  # takes part in a management phase, never asks for one
+        return self.phase is self.Phase.POST_MGMT  # takes part in a management phase, never requests one
 
     def run_post_mgmt(self) -> None:
         for name in _STATE:
@@ -45,13 +45,13 @@ class SendsVoltage:
 
     def reset_voltage(self, spike_vector: np.ndarray) -> None:
         super().reset_voltage(spike_vector)  # type: ignore[misc]
-        self.s_out_buff = self.v  # is sent next
+        self.s_out_buff = self.v  # sent in the next step
 
 
 class TakesValues:
-    """A CUBA neuron of an input block: what arrives is its bias for this step.
+    """A CUBA neuron of an input block, with the incoming value as its bias for this step.
 
-    Lava drives such a block by writing its variable ``bias_mant`` from outside, which comes into force a step late.
+    Lava drives such a block by writing its variable ``bias_mant`` from outside, which acts one step late.
     """
 
     bias_mant: np.ndarray
@@ -64,7 +64,7 @@ class TakesValues:
 
 
 class Records:
-    """A neuron that writes what it did in every step into the shared ``record`` (slots, steps, 3, *shape)."""
+    """A neuron that writes its states of every step into the shared array ``record`` (slots, steps, 3, *shape)."""
 
     proc_params: Any
 
@@ -72,9 +72,9 @@ class Records:
         super().__init__(proc_params)  # type: ignore[call-arg]
         self._slot = self._step = 0
 
-    def note(self, *row: np.ndarray | int) -> None:
-        for place, values in zip(self.proc_params["record"][self._slot, self._step], row, strict=True):
-            place[...] = values
+    def write_row(self, *row: np.ndarray | int) -> None:
+        for target, values in zip(self.proc_params["record"][self._slot, self._step], row, strict=True):
+            target[...] = values
         self._step += 1
 
     def run_post_mgmt(self) -> None:
@@ -84,31 +84,31 @@ class Records:
 
 
 class RecordsStates(Records):
-    """u, v and spikes."""
+    """Records u, v and spikes."""
 
     u: np.ndarray
     v: np.ndarray
 
     def reset_voltage(self, spike_vector: np.ndarray) -> None:
         super().reset_voltage(spike_vector)  # type: ignore[misc]
-        self.note(self.u, self.v, spike_vector)
+        self.write_row(self.u, self.v, spike_vector)
 
 
 class RecordsMessages(Records):
-    """sigma (0 in an encoder), residue (0 in a decoder) and message of a sigma-delta neuron."""
+    """Records sigma (0 in an encoder), residue (0 in a decoder) and message of a sigma-delta neuron."""
 
     sigma: np.ndarray
     s_out: Any
 
     def run_spk(self) -> None:
-        if not isinstance(self.s_out, _Tapped):
-            self.s_out = _Tapped(self.s_out)
+        if not isinstance(self.s_out, _RecordingPort):
+            self.s_out = _RecordingPort(self.s_out)
         super().run_spk()  # type: ignore[misc]
-        self.note(self.sigma, getattr(self, "residue", 0), self.s_out.sent)
+        self.write_row(self.sigma, getattr(self, "residue", 0), self.s_out.sent)
 
 
-class _Tapped:
-    """A port that remembers what it sent last: Lava's models keep no message."""
+class _RecordingPort:
+    """A port that keeps the last sent message, which Lava's models do not."""
 
     def __init__(self, port: Any) -> None:
         self._port = port
@@ -119,7 +119,7 @@ class _Tapped:
 
 
 class WideGeometry:
-    """A convolution whose sizes have 32 bits: stock Lava's 8 overflow on maps of 128 pixels with numpy 2."""
+    """A convolution with sizes of 32 bits; the 8 bits of stock Lava overflow at 128 pixels with numpy 2."""
 
     kernel_size: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=8)
     stride: np.ndarray = LavaPyType(np.ndarray, np.int32, precision=8)
@@ -134,9 +134,9 @@ def _extended(model: type, additions: tuple[type, ...]) -> type:
 
 
 class SampleRunConfig(Loihi2SimCfg):
-    """Selects the bit-accurate models, extended so that samples can follow one another.
+    """Selects Lava's bit-accurate models, extended so that state is cleared between samples.
 
-    ``network``: what stands for the network as a whole, lava-dl's graph ("stock") or one process ("fused").
+    ``network``: how to run the network: as lava-dl's graph ("stock") or as one process ("fused").
     """
 
     def __init__(self, network: str) -> None:
@@ -148,7 +148,7 @@ class SampleRunConfig(Loihi2SimCfg):
             return next(each for each in models if self._network_tag in vars(each)["tags"])
         model: type = super().select(process, models)
         if issubclass(model, AbstractPyBlockModel) or "run_post_mgmt" in vars(model):
-            return model  # a network, whose parts are selected on their own, or the source or the monitor
+            return model  # a network, whose parts are selected separately, or the source or the monitor
         if not issubclass(model, PyLoihiProcessModel) or not any(hasattr(model, name) for name in _STATE):
             raise NetXError(
                 f"process {process.name!r} ({type(process).__name__}): its state cannot be cleared between samples; "

@@ -1,4 +1,4 @@
-"""A network file as a Lava process: lava-dl's graph of processes, or the engine in one."""
+"""Makes the Lava process of a network file: lava-dl's graph of processes, or the engine in one process."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from aoi_deploy.lava.processes.network import SpikingNetwork
 
 @dataclass(frozen=True, eq=False)
 class LavaNetwork:
-    """A network ready to be connected. Shapes are ours, (C, H, W) or (n,); Lava's are reversed."""
+    """A network process, not yet connected. Shapes are (C, H, W) or (n,); Lava's are reversed."""
 
     process: SpikingNetwork
     description: NetworkDescription
     readout: Readout
-    input_shape: tuple[int, ...]  # as the process takes it: flat where the first layer is dense
+    input_shape: tuple[int, ...]  # of the process: flat if the first layer is dense
     records: list[np.ndarray] = field(default_factory=list)
-    """States and spikes of each layer, (slots, steps, 3, *shape reversed); empty where nobody asked for them."""
+    """States and spikes of each layer, int32 (slots, steps, 3, *reversed shape); empty unless requested."""
 
     @property
     def limits(self) -> tuple[int, int]:
-        """Smallest and largest number that it may be fed; (0, 1) for spikes."""
+        """Smallest and largest allowed input; (0, 1) for spikes."""
         first = self.description.layers[0]
         return first.limits if isinstance(first, Input) else (0, 1)
 
     @property
     def sends_sums(self) -> bool:
-        """What it sends is a sum over time already: a voltage, or what a sigma neuron sends."""
+        """Whether the output is already summed over time: a voltage, or the output of a sigma neuron."""
         return self.readout == "voltage" or isinstance(self.description.layers[-1].neuron, Sigma)
 
 
 def fused_network(file: NetworkFile, readout: Readout) -> LavaNetwork:
-    """The network on the engine, in one process. Raises NetXError."""
+    """The network as one process, which runs the engine. Raises NetXError if the readout does not suit the output."""
     description = file.description
     _check_readout(file, readout)
     process = SpikingNetwork(
@@ -57,14 +57,20 @@ def fused_network(file: NetworkFile, readout: Readout) -> LavaNetwork:
 def stock_network(
     file: NetworkFile, readout: Readout, *, record_steps: int | None = None, reset_interval: int | None = None
 ) -> LavaNetwork:
-    """The network as lava-dl builds it from the file. Raises NetXError where lava-dl cannot.
+    """The network as lava-dl builds it from the file.
 
-    ``record_steps``: keep states and spikes of so many steps. ``reset_interval``: its neurons clear themselves every so
-    many steps, block after block a step later.
+    Args:
+        file: the network file.
+        readout: which output to send.
+        record_steps: number of steps whose states and spikes are recorded; None: no recording.
+        reset_interval: steps after which the neurons clear themselves, each block one step after the block before it.
+
+    Raises:
+        NetXError: lava-dl cannot build the file, or the readout does not suit the output.
     """
     description = file.description
     _check_readout(file, readout)
-    network = _load(file, reset_interval)
+    network = _build_stock(file, reset_interval)
     blocks: list[AbstractBlock] = network.layers
     records: list[np.ndarray] = []
     for layer, block in zip(description.layers, blocks, strict=True):
@@ -76,16 +82,16 @@ def stock_network(
             block.neuron.proc_params["record"] = records[-1]
     if readout == "voltage":
         blocks[-1].neuron.proc_params["sends_voltage"] = True
-    entry = network.inp
+    input_port = network.inp
     if isinstance(blocks[0], InputBlock):
-        entry = blocks[0].neuron.a_in  # the block's own port leads nowhere
+        input_port = blocks[0].neuron.a_in  # the block's own port is not connected
         blocks[0].neuron.proc_params["takes_values"] = True
-    process = SpikingNetwork(input_shape=network.inp.shape, output_shape=network.out.shape, stock=(network, entry))
+    process = SpikingNetwork(input_shape=network.inp.shape, output_shape=network.out.shape, stock=(network, input_port))
     return LavaNetwork(process, description, readout, tuple(reversed(network.inp.shape)), records)
 
 
 def _check_readout(file: NetworkFile, readout: Readout) -> None:
-    """Raises NetXError where the output layer cannot be read so."""
+    """Raises NetXError if the output layer does not offer this readout."""
     last = file.description.layers[-1]
     if readout != "voltage":
         if not last.neuron.fires:
@@ -94,16 +100,15 @@ def _check_readout(file: NetworkFile, readout: Readout) -> None:
     if last.neuron.graded:
         raise NetXError(f"{file.path}: the output layer sends messages and has no voltage; use readout='spikes'")
     if last.neuron.fires:
-        raise NetXError(f"{file.path}: the output layer fires, so its voltage is no readout; use readout='spikes'")
+        raise NetXError(f"{file.path}: the output layer fires, which resets its voltage; use readout='spikes'")
     if getattr(last, "weight_rec", None) is not None:
-        raise NetXError(f"{file.path}: a recurrent output layer's voltage cannot be read; use a dense one")
+        raise NetXError(
+            f"{file.path}: the voltage of a recurrent output layer cannot be read; use a dense output layer"
+        )
 
 
-def _load(file: NetworkFile, reset_interval: int | None) -> Network:
-    """The file as a Lava process.
-
-    Raises NetXError for lava-dl's own errors: Lava cannot run this file.
-    """
+def _build_stock(file: NetworkFile, reset_interval: int | None) -> Network:
+    """The process that lava-dl builds from the file; lava-dl's errors become NetXError."""
     description = file.description
     shape = description.input_shape
     try:
@@ -111,9 +116,9 @@ def _load(file: NetworkFile, reset_interval: int | None) -> Network:
             net_config=str(file.path),
             num_layers=_layers_before_average(file) if description.average is not None else None,
             skip_layers=file.skip_layers,
-            input_shape=shape[::-1] if len(shape) == 3 else None,  # lava-dl cannot infer maps for a first convolution
+            input_shape=shape[::-1] if len(shape) == 3 else None,  # lava-dl cannot infer a convolution's input shape
             reset_interval=reset_interval,
-            reset_offset=min(file.skip_layers, 1) if reset_interval else 0,  # a skipped block takes no step
+            reset_offset=min(file.skip_layers, 1) if reset_interval else 0,  # a skipped block adds no step
         )
         network.net_config.f.close()
     except Exception as error:
@@ -122,7 +127,7 @@ def _load(file: NetworkFile, reset_interval: int | None) -> Network:
 
 
 def _layers_before_average(file: NetworkFile) -> int:
-    """Layers in the file without the average layer at its end, which Lava has not: the monitor sums the groups."""
+    """Number of layers without the average layer at the end: Lava has none, so the monitor sums the groups."""
     config = NetDict(str(file.path))
     count = len(config["layer"])
     config.f.close()

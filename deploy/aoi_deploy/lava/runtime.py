@@ -1,11 +1,11 @@
-"""Lava's runtime, made so that nothing survives it and nothing waits for the dead.
+"""Lava's runtime, changed so that it leaves no process or memory behind and never waits for a process that has ended.
 
-Three things differ from the stock runtime; what the models do and exchange is untouched.
+Three things differ from the stock runtime. The models and their messages are the same.
 
-- Channels lie in anonymous memory and need no threads (``lava.channel``): nothing to unlink, nothing to join.
-- Every actor (one OS process a Lava process) reports its own failure through a pipe and dies with its parent. The host
-  waits for results *or* for an actor's end, never for one thing alone.
-- There is one way out: the actors are killed and reaped. They hold nothing that would need a farewell.
+- Channels use anonymous memory and no threads (``lava.channel``): there is nothing to unlink or join.
+- Every actor (the OS process of one Lava process) reports its own failure through a pipe and ends with its parent. The
+  host always waits for a result *or* the end of an actor.
+- There is one way to stop: all actors are killed and reaped. They hold nothing that needs a clean shutdown.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ from aoi_deploy.lava.api import ActorType, MultiProcessing, PyPyChannel, Runtime
 from aoi_deploy.lava.channel import DirectChannel
 
 _BUILD_TIMEOUT_S = 60.0
-_LAST_WORDS_S = 2.0  # a failing actor needs this long at most to report while the others already end
+_REPORT_S = 2.0  # longest time that a failing actor takes to report
 
 
 @dataclass(frozen=True)
 class _Actor:
     name: str
     process: Any  # multiprocessing's ForkProcess
-    report: Connection  # brings None once when ready, a text on failure, EOF at the end
+    report: Connection  # receives None when ready, a text on failure, EOF at the end
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C and SIGTERM back until the end of the block.
+def _deferred_signals() -> Iterator[None]:
+    """Defers Ctrl-C and SIGTERM to the end of the block.
 
-    Handlers are exchanged, not signals masked: a mask holds for one thread only, and any other may take the signal.
+    It replaces the handlers. A signal mask would not do: it applies to one thread, and another could get the signal.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python raises nothing here
+        yield  # Python raises signals only in the main thread
         return
-    held: list[int] = []
+    deferred: list[int] = []
     handlers = {
-        number: signal.signal(number, lambda n, _: held.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, lambda n, _: deferred.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        for missed in held:
-            signal.raise_signal(missed)
+        for late in deferred:
+            signal.raise_signal(late)
 
 
 def _die_with_parent() -> None:
@@ -75,9 +75,9 @@ def _last_line(error: BaseException) -> str:
     return f"{what} ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
 
 
-def _act(builder: Any, report: Connection) -> None:
-    """Body of an actor: build the Lava model (or runtime service), run it, report what goes wrong."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group: the host decides
+def _run_actor(builder: Any, report: Connection) -> None:
+    """Body of an actor: builds the Lava model (or runtime service), runs it, and reports failures."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the host handles it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
@@ -87,14 +87,14 @@ def _act(builder: Any, report: Connection) -> None:
     except BaseException as error:
         report.send(_last_line(error))
         os._exit(1)
-    os._exit(0)  # none of the parent's exit handlers
+    os._exit(0)  # without the parent's exit handlers
 
 
 class Actors(MultiProcessing):
-    """The OS processes of one build and the memory between them."""
+    """The OS processes of one compiled network, and their channels."""
 
     def __init__(self, names: dict[int, str]) -> None:
-        """``names``: of the Lava processes, by the ``id`` of their builder."""
+        """``names``: names of the Lava processes by the ``id`` of their builder."""
         super().__init__()
         self._names = names
         self._members: list[_Actor] = []
@@ -105,14 +105,14 @@ class Actors(MultiProcessing):
 
     def build_actor(self, target_fn: Any, builder: Any, exception_q: Any = None) -> None:
         reader, writer = multiprocessing.Pipe(duplex=False)
-        process = multiprocessing.get_context("fork").Process(target=_act, args=(builder, writer), daemon=True)
-        # An interrupt in the middle of a fork would be raised in the child too: it waits until both are on their feet.
-        with _uninterrupted(), warnings.catch_warnings():
-            # Python 3.12 warns of threads at a fork; ours hold no lock that an actor takes.
+        process = multiprocessing.get_context("fork").Process(target=_run_actor, args=(builder, writer), daemon=True)
+        # An interrupt during the fork would be raised in the child too.
+        with _deferred_signals(), warnings.catch_warnings():
+            # Python 3.12 warns of threads at a fork; our threads hold no lock that an actor needs.
             warnings.simplefilter("ignore", DeprecationWarning)
             process.start()
             self._members.append(_Actor(self._names.get(id(builder), "runtime service"), process, reader))
-            writer.close()  # so that the end of the actor is the end of the file
+            writer.close()  # so that reading gives EOF when the actor ends
 
     def channel_class(self, channel_type: Any) -> type[PyPyChannel]:
         return DirectChannel
@@ -123,54 +123,58 @@ class Actors(MultiProcessing):
         return {member.name: member.process.pid for member in self._members}
 
     def pin_to_core(self, name: str) -> None:
-        """Lets the actor ``name`` have a core, the others share the rest.
+        """Gives the actor ``name`` a core of its own; the others share the rest.
 
-        Where two actors are always at work, the scheduler moves them about with every message otherwise. Which core
-        depends on the host's process id, so that sessions side by side do not all choose the same.
+        Without it, the scheduler moves two actors that both run all the time between cores at every message. The choice
+        of the core depends on the host's process id, so that parallel sessions use different ones.
         """
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < 2:
             return
         own = cores[os.getpid() % len(cores)]
         for member in self._members:
-            with contextlib.suppress(OSError):  # it ended already, or the system forbids it
+            with contextlib.suppress(OSError):  # it has ended, or the system forbids it
                 os.sched_setaffinity(member.process.pid, {own} if member.name == name else set(cores) - {own})
 
     def wait_ready(self) -> None:
-        """Returns when every actor has built its model.
+        """Waits until every actor has built its model.
 
         Raises:
-            DeployError: one failed, or is not ready within a minute.
+            DeployError: an actor failed, or is not ready within a minute.
         """
         deadline = time.monotonic() + _BUILD_TIMEOUT_S
         building = {member.report for member in self._members}
         while building:
             ready = connection.wait(building, max(deadline - time.monotonic(), 0.0))
             if not ready:
-                raise DeployError(f"the Lava processes were not ready within {_BUILD_TIMEOUT_S:g} s; gave up")
+                raise DeployError(
+                    f"the Lava processes were not ready within {_BUILD_TIMEOUT_S:g} s; try again on a less busy machine"
+                )
             for report in building.intersection(ready):  # type: ignore[arg-type]
                 building.remove(report)
                 self._read(report)
 
     def wait(self, channel: Connection, timeout_s: float, doing: str) -> None:
-        """Returns when ``channel`` has something to read.
+        """Waits until ``channel`` has something to read.
 
         Raises:
-            DeployError: an actor ended, or nothing came within ``timeout_s``.
+            DeployError: an actor ended, or nothing came within ``timeout_s`` seconds.
         """
         ready = connection.wait({channel, *(member.report for member in self._members)}, timeout_s)
         if not ready:
-            raise DeployError(f"{doing}: nothing came from the Lava processes within {timeout_s:g} s; gave up")
+            raise DeployError(
+                f"{doing}: no message from the Lava processes within {timeout_s:g} s; set a larger timeout_s"
+            )
         if channel not in ready:
             raise self._failure()
 
     def _read(self, report: Connection) -> None:
-        """Takes what an actor has to say: that it is ready, or why it ended."""
+        """Reads an actor's report: that it is ready, or why it ended (raised as DeployError)."""
         member = next(member for member in self._members if member.report is report)
         try:
             message = report.recv()
         except EOFError:
-            member.process.join(_LAST_WORDS_S)
+            member.process.join(_REPORT_S)
             code = member.process.exitcode
             if code is not None and code < 0:
                 cause = f"died of {signal.Signals(-code).name}"
@@ -180,8 +184,8 @@ class Actors(MultiProcessing):
             raise DeployError(f"Lava process {member.name!r} failed: {message}")
 
     def _failure(self) -> DeployError:
-        """Finds the actor whose end is the cause: it reports an error or was killed; the others were told to end."""
-        deadline = time.monotonic() + _LAST_WORDS_S
+        """The error of the actor that failed or was killed; the others end after it, without an error."""
+        deadline = time.monotonic() + _REPORT_S
         silent = {member.report for member in self._members}
         while ready := connection.wait(silent, max(deadline - time.monotonic(), 0.0)):
             for report in silent.intersection(ready):  # type: ignore[arg-type]
@@ -191,13 +195,13 @@ class Actors(MultiProcessing):
                     silent.remove(report)
                 except DeployError as error:
                     return error
-        return DeployError("the Lava processes ended without a word")
+        return DeployError("the Lava processes ended without reporting an error; open a new session")
 
     def stop(self) -> None:
-        """Kills and reaps the actors. May be called at any time, any number of times."""
+        """Kills and reaps the actors. Can be called at any time, more than once."""
         if os.getpid() != self._owner:
-            return  # an actor's copy of this object
-        with _uninterrupted():
+            return  # the copy of this object in an actor
+        with _deferred_signals():
             for member in self._members:
                 member.process.kill()
             for member in self._members:
@@ -208,7 +212,7 @@ class Actors(MultiProcessing):
 
 
 class SampleRuntime(Runtime):
-    """Runtime of one build."""
+    """Runtime of one compiled network."""
 
     def __init__(self, executable: Any) -> None:
         super().__init__(executable, ActorType.MultiProcessing)
@@ -225,13 +229,13 @@ class SampleRuntime(Runtime):
         self._build_sync_channels()
         self._build_processes()
         self._build_runtime_services()
-        self.exception_q.clear()  # stock Lava waits on these for ever
+        self.exception_q.clear()  # stock Lava would wait for these forever
         self._start_ports()
         self.actors.wait_ready()
         self._is_initialized = True
 
     def stop(self) -> None:
-        """The one way out, also from Lava's destructors."""
+        """Ends all actors; Lava's destructors call it too."""
         self.actors.stop()
         self.join()  # ends the threads of the host's own ports
         self._is_running = self._is_started = False

@@ -1,4 +1,4 @@
-"""Build a network once, run any number of samples, always clean up."""
+"""Compiles a network into Lava processes once, runs any number of samples, and always cleans up."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ from aoi_deploy.lava.runtime import SampleRuntime
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_STEPS_FOR_EVER = 2**31 - 1  # 24 days at a step a millisecond
+_UNLIMITED_STEPS = 2**31 - 1  # 24 days at one step per millisecond
 
 
 @dataclass(frozen=True)
 class SampleResult:
-    """What the monitor decided about one sample, and what that took."""
+    """The monitor's decision about one sample, and its cost."""
 
-    index: int  # position among the samples of its run
+    index: int  # position in its run
     prediction: int  # class index
     confidence: float
     decision_step: int  # output step 1..T
-    steps_executed: int  # Lava steps that the sample really took: decision_step + L
-    wall_s: float  # from the sample's first step to its decision
-    scores: np.ndarray  # int64 (classes,): accumulated readout at the decision
+    steps_executed: int  # executed Lava steps: decision_step + L
+    wall_s: float  # from the first step of the sample to its decision
+    scores: np.ndarray  # accumulated readout at the decision, int64 (classes,)
 
 
 class LavaSession:
     """A network file compiled into Lava processes: event source → network → cutoff monitor.
 
-    The network is built once; samples of any number of runs then follow one another without a pause, each starting on
-    the Lava step after the decision about the one before, in a network whose state is cleared. Use it as a context
-    manager, or call :meth:`close`.
+    The network is built once. The samples of any number of runs follow one another without a pause: each starts in the
+    Lava step after the decision about the one before, with cleared state. The monitor decides inside the run. Memory
+    does not grow with the number of samples.
 
-    The monitor decides inside the run. Memory does not grow with samples.
+    Use it as a context manager, or call :meth:`close`.
     """
 
-    _stepwise: ClassVar[bool] = False  # the samples' steps come one by one
+    _stepwise: ClassVar[bool] = False  # whether samples arrive step by step
 
     def __init__(
         self,
@@ -77,19 +77,20 @@ class LavaSession:
         """Compiles the network and starts its processes.
 
         Args:
-            network: a network file that was read.
-            steps: T, timesteps of each sample; None: those of the file's encoding.
-            readout: "spikes", output spike counts (of a sigma-delta network: the sum of its output's messages, or what
-                a sigma output sends), or "voltage", that of an output layer that never fires. None: the file's own.
+            network: the network file.
+            steps: T, timesteps of each sample; None: as in the file's encoding.
+            readout: "spikes": counts of output spikes (of a sigma-delta network: the sum of its output messages, or the
+                output of its sigma neurons); "voltage": voltages of an output layer that never fires. None: as in the
+                file.
             rule: stopping rule; None runs all T steps. Assign :attr:`rule` to change it for the next run.
-            model: "fused" runs the whole network in one process, "stock" in lava-dl's graph of processes: the same
-                spikes in the same Lava steps.
-            timeout_s: longest time without a result, after which the session gives up.
-            record: keep states and spikes of every layer for :meth:`recorded`; only with model="stock".
+            model: "fused" runs the whole network in one process, "stock" in lava-dl's graph of processes. Both give
+                the same spikes in the same Lava steps.
+            timeout_s: longest time to wait for a result, in seconds.
+            record: record states and spikes of every layer for :meth:`recorded`; only with model="stock".
 
         Raises:
-            NetXError: Lava cannot run the file, or not with this readout.
-            DeployError: T is not known, or a process failed while it was built.
+            NetXError: Lava cannot run the file, or its output does not offer the readout.
+            DeployError: T is unknown, or a process failed during the build.
         """
         self._runtime: SampleRuntime | None = None
         self._pipes: list[Any] = []
@@ -97,18 +98,18 @@ class LavaSession:
         if steps is None:
             steps = network.metadata.encoding.bins if network.metadata and network.metadata.encoding else 0
             if not steps:
-                raise DeployError(f"{network.path}: names no number of timesteps; give steps")
+                raise DeployError(f"{network.path}: the file does not say the number of timesteps; give steps")
         if steps < 1:
-            raise DeployError(f"steps = {steps}: a sample needs at least one timestep")
+            raise DeployError(f"steps = {steps}: has to be at least 1")
         begin = time.perf_counter()
         self.path = network.path
         self.steps = steps
         self.readout: Readout = readout or network.readout
         self.rule = rule
         self.timeout_s = timeout_s
-        self.run_s = 0.0  # wall time spent waiting for results, all runs together
-        self._known_rule: Rule | None = None  # the monitor's
-        self._sent = self._received = 0  # samples, all runs together
+        self.run_s = 0.0  # seconds spent waiting for results, in all runs
+        self._monitor_rule: Rule | None = None  # the last rule sent to the monitor
+        self._sent = self._received = 0  # number of samples, in all runs
         self._busy = False
         self._handle_sigterm()
         try:
@@ -143,28 +144,28 @@ class LavaSession:
             source = EventSource(shape=shape, feed=self._feed, slot=slot)
             monitor = CutoffMonitor(shape=network.process.out.shape, settings=settings)
             source.name, network.process.name, monitor.name = "EventSource", "SpikingNetwork", "CutoffMonitor"
-            self._wire(source, network, monitor)
+            self._connect(source, network, monitor)
             executable = source.compile(self._run_config(model))
             self._runtime = SampleRuntime(executable)
             self._runtime.initialize()
             if model == "fused":
                 self._runtime.actors.pin_to_core(network.process.name)
-            self._runtime.start(RunSteps(num_steps=_STEPS_FOR_EVER, blocking=False))
+            self._runtime.start(RunSteps(num_steps=_UNLIMITED_STEPS, blocking=False))
 
-    # What a session on other hardware does otherwise.
+    # -- what sessions on other hardware override ------------------------------------------------------------------
 
     def _network(self, file: NetworkFile, model: Model, record: bool) -> LavaNetwork:
         if model == "stock":
             return stock_network(file, self.readout, record_steps=self.steps if record else None)
         if record:
-            raise DeployError(f"{self.path}: only model='stock' keeps states of layers; it has one process each")
+            raise DeployError(f"{self.path}: record = True: only model='stock' records the states of layers")
         return fused_network(file, self.readout)
 
     def _slot_length(self) -> int | None:
-        """Steps that every sample takes; None where it ends with its decision."""
+        """Fixed number of steps per sample; None if a sample ends with its decision."""
         return None
 
-    def _wire(self, source: EventSource, network: LavaNetwork, monitor: CutoffMonitor) -> None:
+    def _connect(self, source: EventSource, network: LavaNetwork, monitor: CutoffMonitor) -> None:
         source.s_out.connect(network.process.inp)
         network.process.out.connect(monitor.s_in)
 
@@ -176,13 +177,12 @@ class LavaSession:
     def run(
         self, samples: Iterable[np.ndarray], on_result: Callable[[SampleResult], None] | None = None
     ) -> Iterator[SampleResult]:
-        """Runs ``samples`` and yields their results in order, each as soon as it falls.
+        """Runs ``samples`` and yields their results in order, each as soon as it is decided.
 
-        At most two samples are in memory. The iterator may be abandoned: the next run starts afresh.
+        At most two samples are in memory. The iterator can be abandoned; the next run is not affected.
 
         Args:
-            samples: arrays (C, H, W, T), (n, T) or any other shape with as many inputs, of 0 and 1, or of whole numbers
-                where the network takes values.
+            samples: arrays (C, H, W, T) or (n, T) of 0 and 1, or of integers for a network that takes values.
             on_result: called with each result before it is yielded.
 
         Raises:
@@ -191,14 +191,14 @@ class LavaSession:
         """
         self._require_open()
         if self._busy:
-            raise DeployError(f"{self.path}: a run is under way on this session; finish or close its iterator first")
+            raise DeployError(f"{self.path}: a run is in progress on this session; finish or close its iterator first")
         self._busy = True
         try:
-            self._tell_rule()
+            self._send_rule()
             first = self._sent
-            waiting = iter(samples)
+            remaining = iter(samples)
             while True:
-                for sample in itertools.islice(waiting, SLOTS - (self._sent - self._received)):
+                for sample in itertools.islice(remaining, SLOTS - (self._sent - self._received)):
                     self._feed.put(self._sent, self._frames(sample, self.steps, f"sample {self._sent - first}"))
                     self._sent += 1
                 if self._received == self._sent:
@@ -209,7 +209,7 @@ class LavaSession:
                         on_result(result)
                     yield result
         except (KeyboardInterrupt, SystemExit):
-            self.close()  # who knows in the middle of what
+            self.close()  # the exchange may be incomplete
             raise
         finally:
             self._busy = False
@@ -218,43 +218,43 @@ class LavaSession:
         if self._runtime is None:
             raise DeployError(f"{self.path}: the session is closed; open another")
 
-    def _tell_rule(self) -> None:
-        if self.rule is not self._known_rule:
+    def _send_rule(self) -> None:
+        if self.rule is not self._monitor_rule:
             self._rules.send(self.rule)
-            self._known_rule = self.rule
+            self._monitor_rule = self.rule
 
-    def _frames(self, sample: np.ndarray, steps: int, what: str) -> np.ndarray:
-        """(C, H, W, T) → (T, W, H, C), or (T, n) with n in C, H, W order: as netx flattens and as torch does."""
+    def _frames(self, sample: np.ndarray, steps: int, name: str) -> np.ndarray:
+        """Transposes (C, H, W, T) to (T, W, H, C), or to (T, n) with n in C, H, W order, as netx and torch flatten."""
         array = np.asarray(sample)
         shape = array.shape[:-1]
-        wanted = self.network.input_shape
-        flat = len(shape) == 1 or len(wanted) == 1
-        fits = shape == wanted or (flat and prod(shape) == prod(wanted))
+        expected = self.network.input_shape
+        flat = len(shape) == 1 or len(expected) == 1
+        fits = shape == expected or (flat and prod(shape) == prod(expected))
         if array.ndim < 2 or array.shape[-1] != steps or not fits:
             raise DataError(
-                f"{what} has shape {array.shape}; the network takes {(*wanted, steps)} (inputs, timesteps last)"
+                f"{name} has shape {array.shape}; the network takes {(*expected, steps)} (inputs, timesteps last)"
             )
         low, high = self.network.limits
         if array.dtype != np.bool_ and (array.min() < low or array.max() > high):
             allowed = "spikes are 0 or 1" if (low, high) == (0, 1) else f"the network takes values of {low}..{high}"
-            raise DataError(f"{what} holds {array.min()}..{array.max()}; {allowed}")
-        return array.reshape(*wanted, steps).T
+            raise DataError(f"{name} holds {array.min()}..{array.max()}; {allowed}")
+        return array.reshape(*expected, steps).T
 
     def _receive(self, first: int) -> SampleResult | None:
-        """Next result; ``None`` for one of an abandoned run."""
+        """The next result; None for a result of an abandoned run."""
         result = self._result(self._message(f"sample {self._received - first}"), first)
         self._received += 1
         return result if result.index >= 0 else None
 
     def _message(self, doing: str) -> bytes:
-        """What the monitor sends next."""
+        """Waits for the next message of the monitor."""
         begin = time.perf_counter()
         assert self._runtime is not None
         try:
             self._runtime.actors.wait(self._results, self.timeout_s, doing)
             message: bytes = self._results.recv_bytes()
         except BaseException:
-            self.close()  # broken or interrupted: the processes cannot go on
+            self.close()  # broken or interrupted: the processes cannot continue
             raise
         self.run_s += time.perf_counter() - begin
         return message
@@ -266,16 +266,14 @@ class LavaSession:
         return SampleResult(sequence - first, prediction, confidence, step, executed, wall_s, scores)
 
     def recorded(self) -> list[np.ndarray]:
-        """u, v and spikes of the sample whose result came last: a block (T, 3, *shape) int32, shape in Lava's order.
+        """States of each layer for the sample with the latest result: int32 (T, 3, *shape), shape in Lava's order.
 
-        Of a sigma-delta block: sigma (0 in its encoder), residue (0 in its decoder) and message.
-
-        Aligned: row t of each block is output step t + 1, its latency removed. Valid until the next result is asked
-        for.
+        The three are u, v and spikes; for sigma-delta neurons sigma (0 in the encoder), residue (0 in the decoder) and
+        message. The latency of each layer is removed: row t is output step t + 1. Valid until the next result.
         """
-        # The network's end runs one step ahead while the source waits for a sample: into row 0, which is no output yet.
+        # While the source waits for a sample, the network's output runs one step ahead: row 0 holds no output step.
         slot = (self._received - 1) % SLOTS
-        # An input block answers in the same step, all others in the next one.
+        # An input block sends in the same step, all others in the next.
         rows = enumerate(self.network.records, int(self.latency == len(self.network.records)))
         return [record[slot, n : n + self.steps] for n, record in rows]
 
@@ -283,11 +281,11 @@ class LavaSession:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Name → process id of the running processes."""
+        """Process ids of the running processes, by name."""
         return self._runtime.actors.pids if self._runtime is not None else {}
 
     def close(self) -> None:
-        """Ends the processes and frees their memory; may be called again."""
+        """Ends the processes and frees their memory. Can be called more than once."""
         runtime, self._runtime = self._runtime, None
         if runtime is not None:
             runtime.stop()
@@ -296,7 +294,7 @@ class LavaSession:
         self._pipes.clear()
         if runtime is not None:
             del runtime
-            gc.collect()  # Lava's objects refer to one another in circles
+            gc.collect()  # Lava's objects have reference cycles
         self._restore_sigterm()
 
     def __enter__(self) -> Self:
@@ -313,7 +311,7 @@ class LavaSession:
             self.close()
 
     def _handle_sigterm(self) -> None:
-        """SIGTERM leaves by the same way as an error; a handler that somebody else installed stays."""
+        """Makes SIGTERM raise SystemExit, so that the session is closed; keeps a handler that is already installed."""
         main = threading.current_thread() is threading.main_thread()
         if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             self._previous_handler = signal.signal(signal.SIGTERM, _exit_on_signal)
@@ -330,9 +328,9 @@ def _exit_on_signal(number: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def restore_interpreter_state() -> Iterator[None]:
-    """Undoes what building a Lava network leaves behind in this interpreter.
+    """Undoes the side effects of building a Lava network on this interpreter.
 
-    Lava registers each process and variable for ever (megabytes a network), adds a log handler a process, and lava-dl
+    Lava registers each process and variable forever (megabytes per network) and adds a log handler per process; lava-dl
     prints its warnings to stdout.
     """
     registers = [ProcessServer().processes, VarServer().vars]

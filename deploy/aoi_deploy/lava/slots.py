@@ -1,10 +1,10 @@
-"""Samples in slots of fixed length: what a chip can do that no host clears between two samples.
+"""Samples in slots of fixed length, for a chip whose neurons the host cannot clear between two samples.
 
-The neurons clear themselves every ``slot`` steps (lava-dl's ``reset_interval``), a power of two on Loihi, at least
-T + L. A decision still comes as soon as the rule allows it, but the slot runs on to its end: ``steps_executed`` is the
-slot. Each block clears itself a step after the one before, so that what a block sends last is the last that the next
-one takes into its old state: nothing is in flight between samples. Delays and loops would keep something, and are
-refused.
+The neurons clear themselves every ``slot`` steps (lava-dl's ``reset_interval``): at least T + L, and a power of two on
+Loihi. A decision still comes as soon as the rule allows it, but the slot runs to its end: ``steps_executed`` is the
+length of the slot. Each block clears itself one step after the block before it, so the last spikes of a block reach the
+next one before that is cleared, and none are in flight between samples. Networks with delays or recurrent layers are
+refused, because they would keep spikes in flight.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from aoi_deploy.lava.session import LavaSession
 
 
 class SlotSession(LavaSession):
-    """As a chip runs samples, in Lava's simulator: lava-dl's graph of processes, none of it changed."""
+    """Runs samples in slots as on a chip, in Lava's simulator, on lava-dl's unchanged graph of processes."""
 
     def __init__(self, network: NetworkFile, **options: Any) -> None:
-        """As :class:`LavaSession`, without ``model``. Raises NetXError, DeployError."""
+        """Arguments as :class:`LavaSession`, without ``model``. Raises NetXError, DeployError."""
         super().__init__(network, model="stock", **options)
 
     def _network(self, file: NetworkFile, model: Model, record: bool) -> LavaNetwork:
         if self.readout == "voltage":
             raise DeployError(
-                f"{self.path}: read through a voltage, which a chip does not send; train with readout: spikes"
+                f"{self.path}: its readout is a voltage, which a chip does not send; train with readout: spikes"
             )
         for layer in file.description.layers:
             if getattr(layer, "delay", None) is not None or getattr(layer, "weight_rec", None) is not None:
                 raise NetXError(
-                    f"{self.path}: layer {layer.name} has delays or a loop, which keep spikes in flight when a chip "
-                    "clears its neurons: the next sample would not start from nothing; use target sim"
+                    f"{self.path}: layer {layer.name} has delays or recurrent weights, which keep spikes in flight "
+                    "while a chip clears its neurons and pass them to the next sample; use target sim"
                 )
         slot = slot_length(self.steps, file.description.latency)
         return stock_network(file, self.readout, reset_interval=slot)
@@ -48,5 +48,5 @@ class SlotSession(LavaSession):
 
 
 def slot_length(steps: int, latency: int) -> int:
-    """Timesteps of a slot for samples of ``steps`` timesteps: the power of two that holds T + L."""
+    """Timesteps of a slot for samples of ``steps`` timesteps: the smallest power of two of at least T + L."""
     return 1 << (steps + latency - 1).bit_length()

@@ -1,4 +1,4 @@
-"""What every neuron of a network does in Lava, step by step: the reference that ``aoi verify`` compares with."""
+"""States and spikes of every neuron at every step in Lava, which ``aoi verify`` compares with the engine's."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from aoi_deploy.lava.session import LavaSession
 
 
 def lava_trace(network: NetworkFile, spikes: np.ndarray, *, timeout_s: float = 120.0) -> list[LayerTrace]:
-    """Runs samples in Lava for all their steps and returns what each layer did, first to last.
+    """Runs all steps of the samples in Lava and returns the trace of each layer, from the first to the last.
 
-    The models are Lava's own bit-accurate ones; they write down u, v and spikes of each step, or sigma, residue and
-    message (``s`` is int32 then). The state is cleared between samples and the steps that a signal needs to reach a
-    layer are taken off.
+    Lava's own bit-accurate models run; u, v and spikes of each step are recorded, or sigma, residue and message, where
+    ``s`` is int32. The state is cleared between samples. Each layer's latency is removed.
 
     Args:
-        network: a network file that was read.
-        spikes: uint8 or bool (N, C, H, W, T) or (N, n, T), of 0 and 1; whole numbers for a network that takes values.
-        timeout_s: longest time for one sample.
+        network: the network file.
+        spikes: 0 or 1, uint8 or bool, (N, C, H, W, T) or (N, n, T); integers for a network that takes values.
+        timeout_s: longest time for one sample, in seconds.
 
     Raises:
         DataError, DeployError, NetXError: as :class:`LavaSession`.
@@ -28,9 +27,9 @@ def lava_trace(network: NetworkFile, spikes: np.ndarray, *, timeout_s: float = 1
     with LavaSession(network, steps=steps, model="stock", timeout_s=timeout_s, record=True) as session:
         traces = []
         for layer in network.description.layers:
-            full = (count, *layer.shape, steps)
-            kinds = (np.int32, np.int32, np.int32 if layer.neuron.graded else np.uint8)
-            traces.append(LayerTrace(layer.name, *(np.empty(full, kind) for kind in kinds)))
+            shape = (count, *layer.shape, steps)
+            dtypes = (np.int32, np.int32, np.int32 if layer.neuron.graded else np.uint8)
+            traces.append(LayerTrace(layer.name, *(np.empty(shape, dtype) for dtype in dtypes)))
         for result in session.run(spikes):
             for trace, rows in zip(traces, session.recorded(), strict=True):
                 trace.u[result.index] = rows[:, 0].T

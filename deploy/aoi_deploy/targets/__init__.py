@@ -1,7 +1,7 @@
-"""Where a network can be deployed. A target prepares a piece of work, runs it, and collects what was decided.
+"""Targets of a deployment. A target prepares the work, runs it, and collects the outcomes.
 
-``sim`` and ``loihi`` run in this process (:mod:`aoi_deploy.targets.in_process`); ``slurm`` hands the work to jobs of a
-cluster (:mod:`aoi_deploy.targets.cluster`), which run one of the other two on their nodes.
+``sim`` and ``loihi`` run in this process (:mod:`aoi_deploy.targets.in_process`); ``slurm`` submits jobs to a cluster
+(:mod:`aoi_deploy.targets.cluster`), which run ``sim`` or ``loihi`` on their nodes.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was decided about one sample."""
+    """The decision about one sample, and its cost."""
 
-    index: int  # among the samples of the work
+    index: int  # position among the samples of the work
     prediction: int  # class index
     confidence: float
     decision_step: int  # output step 1..T
-    steps_executed: int  # steps that the target really ran, L included
-    wall_s: float  # from the sample's first step to its decision
+    steps_executed: int  # steps that the target executed, L included
+    wall_s: float  # from the first step of the sample to its decision
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What is to be decided, and how."""
+    """Samples to run, on which network, with which rule."""
 
     network: NetworkFile
     spikes: SpikeData
@@ -50,29 +50,29 @@ class Work:
         return self.spikes.shape[-1]
 
     def sample(self, index: int) -> np.ndarray:
-        """Spikes (\\*network's input shape, T) uint8 of one recording."""
+        """Spikes of one recording, uint8 (\\*input_shape, T)."""
         spikes = self.spikes.batch([index])[0]
         return spikes.reshape(*self.network.description.input_shape, self.steps)
 
     @staticmethod
     def outcome(result: SampleResult, index: int) -> Outcome:
-        """A session's result, of the sample ``index``."""
+        """The outcome of sample ``index`` from the result of a session."""
         return Outcome(
             index, result.prediction, result.confidence, result.decision_step, result.steps_executed, result.wall_s
         )
 
 
 class Target(Protocol):
-    """A context manager: what it holds is freed on every way out."""
+    """A context manager, which frees its resources however the block ends."""
 
     def prepare(self, work: Work) -> None:
-        """Builds or stores the work; whatever can be refused is refused here."""
+        """Builds or stores the work. Everything that can be refused is refused here."""
 
     def run(self) -> Iterator[Outcome]:
-        """Decides, and yields each outcome when it is known."""
+        """Runs the work and yields each outcome as soon as it is known."""
 
     def collect(self) -> list[Outcome]:
-        """All outcomes in the order of the samples."""
+        """All outcomes, in the order of the samples."""
 
     def __enter__(self) -> Target: ...
 
@@ -82,11 +82,11 @@ class Target(Protocol):
 
 
 class Session(Protocol):
-    """A network at work in this process."""
+    """A compiled network in this process, ready to run samples."""
 
-    rule: Rule | None  # of the next run
+    rule: Rule | None  # for the next run
     latency: int  # L
-    build_s: float  # wall time of compiling and starting
+    build_s: float  # wall time to compile and start
     run_s: float  # wall time of all runs so far
 
     def run(
@@ -112,11 +112,21 @@ def open_session(
     board: str | None = None,
     host: str | None = None,
 ) -> Session:
-    """Compiles a network on ``sim``, Lava's simulator, or on ``loihi`` and starts it; its first import takes seconds.
+    """Compiles a network for ``sim``, Lava's simulator, or for ``loihi``, and starts it. The first call takes seconds.
 
-    ``steps``: T, where the file does not say it. ``model``: of the simulator, as for
-    :class:`~aoi_deploy.lava.session.LavaSession`. ``board``: name of the board's file, for ``loihi``; ``host``: address
-    of the board's host, where no Slurm stands before it. Raises NetXError, DeployError.
+    Args:
+        target: ``sim`` or ``loihi``.
+        network: the network file.
+        steps: T; None: as in the file.
+        rule: stopping rule; None runs all T steps.
+        model: for ``sim``, as for :class:`~aoi_deploy.lava.session.LavaSession`.
+        board: for ``loihi``, name of the board's file.
+        host: for ``loihi``, address of the board's host, if it is not behind Slurm.
+
+    Raises:
+        NetXError: the target cannot run the file.
+        DeployError: T is unknown, a process failed during the build, or the board cannot be reached.
+        AoiError: the extension for ``loihi`` is not installed.
     """
     session: Session
     if target == "loihi":

@@ -1,4 +1,4 @@
-"""Target ``slurm``: the work as jobs of a cluster, here or behind a login host."""
+"""Target ``slurm``: runs the work as jobs of a cluster, which is local or reached over a login host."""
 
 from __future__ import annotations
 
@@ -24,53 +24,53 @@ from aoi_deploy.targets import Outcome, Work
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_START_S = 45.0  # for a job to start Python and compile the network
-_STEP_S = 2e-3  # of a Lava step in the simulator, generously
-MOST_CHUNKS = 1000  # jobs of an array that clusters take by default
+_STARTUP_S = 45.0  # time of a job to start Python and compile the network
+_STEP_S = 2e-3  # generous time of a Lava step in the simulator
+MAX_CHUNKS = 1000  # default limit of clusters for the jobs of an array
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """How a job is submitted."""
+    """How to submit a job."""
 
     on_node: OnNode = "loihi"
     board: str | None = None
     partition: str | None = None
     minutes: int = 2
-    chunk: int | None = None  # samples of a job; None: as many as should fit the time limit
-    at_once: int = 16
-    login: str | None = None
-    aoi: str = "aoi"  # the command on the login host
+    chunk: int | None = None  # samples per job; None: as many as should fit into the time limit
+    at_once: int = 16  # jobs that may run at the same time
+    login: str | None = None  # ssh host of the cluster; None: this machine
+    aoi: str = "aoi"  # command on the login host
 
 
 class Cluster:
-    """Slurm's jobs: what is decided stays, whatever happens to them or to this process."""
+    """Jobs on Slurm. Decided samples are kept, whatever happens to the jobs or to this process."""
 
-    def __init__(self, options: JobOptions, place: Path) -> None:
-        """``place``: the folder in which job folders are made. Raises DataError, ClusterError for what cannot run."""
+    def __init__(self, options: JobOptions, jobs_folder: Path) -> None:
+        """``jobs_folder``: where the job's own folder is created. Raises DataError, ClusterError if it cannot run."""
         self.options = options
-        self._place = place
+        self._jobs_folder = jobs_folder
         self.folder: JobFolder | None = None
         board = load_board(options.board) if options.board else None
         self._partition = options.partition or (board.partition if board else None)
         self._id = new_id()
         self._remote = remote(options.login, self._id, options.aoi) if options.login else None
-        reason = None if self._remote else slurm.missing() or slurm.refuses(self._partition, options.minutes)
+        reason = None if self._remote else slurm.unavailable() or slurm.refusal(self._partition, options.minutes)
         if reason:
             raise slurm.ClusterError(f"target slurm: {reason}; target sim runs in this process")
 
     def prepare(self, work: Work) -> None:
-        """Makes the job's folder and submits it; leaves nothing where that fails.
+        """Creates the job's folder and submits the job; removes the folder if that fails.
 
         Raises DataError, WriteError, ClusterError.
         """
         options = self.options
         size = options.chunk or chunk_size(work.steps, options.minutes)
         count = len(work.spikes)
-        if -(-count // size) > MOST_CHUNKS:
+        if -(-count // size) > MAX_CHUNKS:
             raise DataError(
-                f"{count} samples in chunks of {size}: {-(-count // size)} jobs, at most {MOST_CHUNKS}; "
-                "give a job more time, or a larger chunk"
+                f"{count} samples in chunks of {size}: {-(-count // size)} jobs, the limit is {MAX_CHUNKS}; "
+                "set more minutes per job, or a larger chunk"
             )
         rule = work.rule
         policy = None
@@ -91,7 +91,7 @@ class Cluster:
             at_once=options.at_once,
             chunks=tuple((low, min(low + size, count)) for low in range(0, count, size)),
         )
-        self.folder = folder = JobFolder(self._place / plan.id)
+        self.folder = folder = JobFolder(self._jobs_folder / plan.id)
         try:
             folder.create(plan, work)
             if self._remote is not None:
@@ -103,7 +103,7 @@ class Cluster:
             raise
 
     def run(self) -> Iterator[Outcome]:
-        """Waits for the jobs. Raises DeployError where they ended before all is decided."""
+        """Waits for the jobs. Raises DeployError if they end before all samples are decided."""
         assert self.folder is not None, "prepare() comes first"
         yield from queue.follow(self.folder)
 
@@ -117,9 +117,9 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pass  # the jobs go on
+        pass  # the jobs keep running
 
 
 def chunk_size(steps: int, minutes: int) -> int:
-    """Samples that a job should get done in its time; one that does not is requeued and resumes."""
-    return max(1, int(max(10.0, 60.0 * minutes - _START_S) / (steps * _STEP_S)))
+    """Number of samples that a job should finish in ``minutes``; a job that does not is requeued and resumes."""
+    return max(1, int(max(10.0, 60.0 * minutes - _STARTUP_S) / (steps * _STEP_S)))

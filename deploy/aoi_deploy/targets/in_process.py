@@ -1,4 +1,4 @@
-"""Targets whose network runs in this process: Lava's simulator, or a board that this machine reaches."""
+"""Targets that run in this process: Lava's simulator, or a board that this machine can reach."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class InProcess:
-    """``sim`` or ``loihi``."""
+    """The targets ``sim`` and ``loihi``."""
 
     def __init__(self, name: OnNode, *, board: str | None = None, host: str | None = None) -> None:
-        """``board`` and ``host`` as of :func:`aoi_deploy.targets.open_session`."""
+        """``board`` and ``host`` as for :func:`aoi_deploy.targets.open_session`."""
         self.name: OnNode = name
         self._board, self._host = board, host
         self._session: Session | None = None
@@ -25,7 +25,7 @@ class InProcess:
         self.build_s = 0.0
 
     def prepare(self, work: Work) -> None:
-        """Compiles the network and starts it. Raises NetXError, DeployError."""
+        """Compiles the network and starts it. Raises as :func:`aoi_deploy.targets.open_session`."""
         self._work = work
         self._session = open_session(
             self.name, work.network, steps=work.steps, model=work.model, board=self._board, host=self._host

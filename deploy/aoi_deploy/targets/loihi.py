@@ -1,8 +1,8 @@
 """Target ``loihi``: a network on a board, written against Lava's public interface.
 
-Never executed on hardware: there was no board. What can run without one, does, in the tests: the same slots in Lava's
-simulator (:mod:`aoi_deploy.lava.slots`). From Intel's closed extension lava-loihi come the models that run on
-neurocores, and ``lava.proc.embedded_io``, whose adapters carry spikes between this host and the chip.
+It was never executed on hardware, because no board was available. The tests run the part that needs none: the same
+slots in Lava's simulator (:mod:`aoi_deploy.lava.slots`). Intel's closed extension lava-loihi provides the models for
+neurocores, and ``lava.proc.embedded_io``, whose adapters transfer spikes between this host and the chip.
 """
 
 from __future__ import annotations
@@ -20,21 +20,32 @@ from aoi_deploy.lava.processes.source import EventSource
 from aoi_deploy.lava.slots import SlotSession
 
 EXTENSION = "lava.utils.loihi2_profiler"
-"""The module by which Lava itself tells whether the extension is installed."""
+"""The module that Lava itself looks for to find out whether the extension is installed."""
 
 
 class LoihiSession(SlotSession):
-    """A network on Loihi 2, its spikes through embedded adapters; source and monitor run on this host."""
+    """A network on Loihi 2. Spikes pass through embedded adapters; source and monitor run on this host."""
 
     def __init__(
         self, network: NetworkFile, *, board: str | None = None, host: str | None = None, **options: Any
     ) -> None:
-        """``board``: name of the board's file, whose partition Lava asks Slurm for; ``host``: address of a board's host
-        on the network, without Slurm. Raises AoiError where the extension is missing, DeployError for the board."""
+        """Compiles the network for the board and starts it.
+
+        Args:
+            network: the network file.
+            board: name of the board's file; Lava asks Slurm for its partition.
+            host: network address of the board's host, if it is not behind Slurm.
+            options: as for :class:`~aoi_deploy.lava.slots.SlotSession`.
+
+        Raises:
+            AoiError: the extension is not installed.
+            DataError: there is no such board.
+            DeployError: Lava cannot reach the board.
+        """
         use_board(board, host)
         super().__init__(network, **options)
 
-    def _wire(self, source: EventSource, network: LavaNetwork, monitor: CutoffMonitor) -> None:
+    def _connect(self, source: EventSource, network: LavaNetwork, monitor: CutoffMonitor) -> None:
         adapters = importlib.import_module("lava.proc.embedded_io.spike")
         to_chip = adapters.PyToNxAdapter(shape=network.process.inp.shape, num_message_bits=0)
         from_chip = adapters.NxToPyAdapter(shape=network.process.out.shape, num_message_bits=0)
@@ -50,7 +61,7 @@ class LoihiSession(SlotSession):
 
 
 def use_board(board: str | None, host: str | None) -> None:
-    """Points Lava at a board. Raises AoiError, DeployError, DataError."""
+    """Selects the board that Lava uses. Raises AoiError, DeployError, DataError."""
     from aoi.compat import enable_netx
 
     enable_netx()
@@ -59,7 +70,7 @@ def use_board(board: str | None, host: str | None) -> None:
     if not loihi.is_installed():
         raise AoiError(
             f"target loihi: Intel's lava-loihi extension is not installed in this Python ({EXTENSION} cannot be "
-            "imported); members of the INRC have it. 'aoi doctor' shows what is here; target sim runs without it"
+            "imported); members of the INRC can get it. 'aoi doctor' lists what is installed; target sim does without"
         )
     try:
         if host is not None:
@@ -67,4 +78,4 @@ def use_board(board: str | None, host: str | None) -> None:
         else:
             loihi.use_slurm_host(partition=load_board(board).partition if board else None)
     except (ImportError, ValueError) as error:
-        raise DeployError(f"target loihi: {error}; 'aoi doctor' shows the boards that Slurm knows here") from None
+        raise DeployError(f"target loihi: {error}; 'aoi doctor' lists the boards that Slurm knows") from None

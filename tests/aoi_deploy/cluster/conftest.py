@@ -1,4 +1,4 @@
-"""Work that takes long enough for something to happen to it."""
+"""Jobs long enough for faults to happen while they run, and an sshd as login host."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MakeWork(Protocol):
     def __call__(self, samples: int, steps: int = ...) -> Work: ...
 
 
-STEPS = 150  # of lava-dl's graph of processes: some 0.15 s a sample
+STEPS = 150  # about 0.15 s per sample in lava-dl's graph of processes
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def work(tmp_path: Path) -> MakeWork:
-    """So many samples of random spikes for a small network, in Lava's own graph of processes."""
+    """Samples of random spikes for a small network, run as lava-dl's graph of processes."""
 
     def build(samples: int, steps: int = STEPS) -> Work:
         file = tmp_path / "dense.net"
@@ -55,7 +55,7 @@ def work(tmp_path: Path) -> MakeWork:
             packed=np.stack([pack(each) for each in spikes]),
             rows=np.arange(samples),
         )
-        return Work(network, data, "spikes", make_rule("fixed", steps - 1), "stock")
+        return Work(network, data, make_rule("fixed", steps - 1), "stock")
 
     return build
 
@@ -63,7 +63,7 @@ def work(tmp_path: Path) -> MakeWork:
 def expected(work: Work) -> list[tuple[int, int, int]]:
     """(index, prediction, decision step) on the engine."""
     spikes = np.stack([work.sample(index) for index in range(len(work.spikes))])
-    decisions = decide(work.rule, Engine(work.network.description).run(spikes, readout=work.readout).scores)
+    decisions = decide(work.rule, Engine(work.network.description).run(spikes, readout=work.network.readout).scores)
     return [(n, int(p), int(s)) for n, (p, s) in enumerate(zip(decisions.prediction, decisions.step, strict=True))]
 
 
@@ -72,7 +72,7 @@ def decisions(outcomes: list[Outcome]) -> list[tuple[int, int, int]]:
 
 
 def lines(folder: JobFolder) -> list[bytes]:
-    """All result lines there are, as they lie on the disk."""
+    """All result lines on the disk."""
     return [line for file in sorted(folder.path.glob("chunks/*.jsonl")) for line in file.read_bytes().splitlines()]
 
 
@@ -88,7 +88,7 @@ def wait_decided(folder: JobFolder, count: int, seconds: float = 90.0) -> None:
 
 
 def check_complete(folder: JobFolder, work: Work) -> None:
-    """Every sample once, with the engine's decision."""
+    """Checks that every sample was decided once, and as by the engine."""
     assert decisions(list(queue.follow(folder))) != []  # waits for the end
     assert decisions(queue.fetch(folder)) == expected(work)
     assert len(lines(folder)) == len(work.spikes)
@@ -97,7 +97,7 @@ def check_complete(folder: JobFolder, work: Work) -> None:
 
 @pytest.fixture
 def login_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A real sshd on loopback, with keys of its own; its users' home folder is their own."""
+    """A real sshd on loopback with its own keys; the home folder is the user's."""
     daemon = shutil.which("sshd", path="/usr/sbin:/usr/bin:/sbin")
     if daemon is None or shutil.which("ssh") is None:
         reason = "sshd is missing: apt-get install openssh-server"

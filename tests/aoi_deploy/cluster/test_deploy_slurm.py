@@ -27,17 +27,17 @@ def results(folder: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in each.items() if key != "wall_s"} for each in found]
 
 
-def test_forty_digits_decide_as_on_this_machine(
+def test_decisions_equal_those_of_this_machine(
     slurm_cluster: Cluster, aoi: Aoi, calibrated_run: Path, tmp_path: Path
 ) -> None:
     net = calibrated_run / "network.net"
-    here = aoi("deploy", net, "--samples", 40, "--out", tmp_path / "here", "--json")
-    assert here.returncode == 0, here.stderr
-    asked = ("--target", "slurm", "--on-node", "sim", "--partition", "oheogulch", "--chunk", 10)
-    there = aoi("deploy", net, "--samples", 40, *asked, "--out", tmp_path / "there", "--json")
-    assert there.returncode == 0, there.stderr
-    assert results(tmp_path / "there") == results(tmp_path / "here")
-    a, b = json.loads(here.stdout), json.loads(there.stdout)
+    local = aoi("deploy", net, "--samples", 40, "--out", tmp_path / "local", "--json")
+    assert local.returncode == 0, local.stderr
+    options = ("--target", "slurm", "--on-node", "sim", "--partition", "oheogulch", "--chunk", 10)
+    cluster = aoi("deploy", net, "--samples", 40, *options, "--out", tmp_path / "cluster", "--json")
+    assert cluster.returncode == 0, cluster.stderr
+    assert results(tmp_path / "cluster") == results(tmp_path / "local")
+    a, b = json.loads(local.stdout), json.loads(cluster.stdout)
     for key in ("samples", "accuracy", "accuracy_drop", "mean_decision_step", "steps_executed"):
         assert a[key] == b[key]
     job = b["job"]
@@ -47,11 +47,11 @@ def test_forty_digits_decide_as_on_this_machine(
     assert [chunk["decided"] for chunk in status["chunks"]] == [10] * 4
     fetched = aoi("jobs", "fetch", "last", "--out", tmp_path / "fetched", "--json")
     assert json.loads(fetched.stdout)["missing"] == 0
-    assert results(tmp_path / "fetched") == results(tmp_path / "here")
+    assert results(tmp_path / "fetched") == results(tmp_path / "local")
     assert "Starting with JobEnvironment" in aoi("jobs", "logs", job, "--chunk", 1).stdout
 
 
-def test_ctrl_c_detaches_and_says_how_to_come_back(
+def test_ctrl_c_detaches_and_names_attach(
     slurm_cluster: Cluster, aoi: Aoi, calibrated_run: Path, tmp_path: Path
 ) -> None:
     net = calibrated_run / "network.net"
@@ -82,7 +82,7 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(
     assert json.loads(back.stdout)["samples"] == 60
 
 
-def test_what_cannot_run_is_refused_before_anything_is_written(
+def test_impossible_jobs_are_refused_before_anything_is_written(
     slurm_cluster: Cluster, aoi: Aoi, calibrated_run: Path, tmp_path: Path
 ) -> None:
     net = calibrated_run / "network.net"
@@ -92,7 +92,7 @@ def test_what_cannot_run_is_refused_before_anything_is_written(
         (("--on-node", "sim", "--partition", "oheogulch", "--time", 5), "ends jobs after 2"),
         (("--on-node", "moon"), "choose one of sim, loihi"),
         (("--board", "nowhere"), "there is no such board"),
-        (("--on-node", "sim", "--chunk", 1, "--login", "a b"), "is no name of a host"),
+        (("--on-node", "sim", "--chunk", 1, "--login", "a b"), "is not a host name"),
     ):
         result = aoi("deploy", net, "--samples", 3, "--target", "slurm", *arguments, "--out", tmp_path / "out")
         assert result.returncode == 2, result.stderr
@@ -101,7 +101,7 @@ def test_what_cannot_run_is_refused_before_anything_is_written(
     assert now == before
 
 
-def test_a_node_without_the_extension_says_so(
+def test_error_of_a_node_without_the_extension(
     slurm_cluster: Cluster, aoi: Aoi, calibrated_run: Path, tmp_path: Path
 ) -> None:
     net = calibrated_run / "network.net"
@@ -113,14 +113,14 @@ def test_a_node_without_the_extension_says_so(
 
 def test_over_ssh(slurm_cluster: Cluster, aoi: Aoi, calibrated_run: Path, login_host: str, tmp_path: Path) -> None:
     net = calibrated_run / "network.net"
-    there = f"env SLURM_CONF={os.environ['SLURM_CONF']} AOI_STATE_DIR={tmp_path / 'there'}"
-    asked = ["--target", "slurm", "--on-node", "sim", "--partition", "oheogulch"]
-    asked += ["--login", login_host, "--aoi", f"{there} {sys.executable} -m aoi.cli"]
-    result = aoi("deploy", net, "--samples", 12, "--chunk", 6, *asked, "--out", tmp_path / "there-out", "--json")
-    assert result.returncode == 0, result.stderr
-    here = aoi("deploy", net, "--samples", 12, "--out", tmp_path / "here-out", "--json")
-    assert here.returncode == 0
-    assert results(tmp_path / "there-out") == results(tmp_path / "here-out")
+    environment = f"env SLURM_CONF={os.environ['SLURM_CONF']} AOI_STATE_DIR={tmp_path / 'login'}"
+    options = ["--target", "slurm", "--on-node", "sim", "--partition", "oheogulch"]
+    options += ["--login", login_host, "--aoi", f"{environment} {sys.executable} -m aoi.cli"]
+    remote = aoi("deploy", net, "--samples", 12, "--chunk", 6, *options, "--out", tmp_path / "remote-out", "--json")
+    assert remote.returncode == 0, remote.stderr
+    local = aoi("deploy", net, "--samples", 12, "--out", tmp_path / "local-out", "--json")
+    assert local.returncode == 0
+    assert results(tmp_path / "remote-out") == results(tmp_path / "local-out")
     status = json.loads(aoi("jobs", "status", "last", "--json").stdout)
     assert status["login"] == login_host
     assert "Starting with" in aoi("jobs", "logs", "last").stdout

@@ -1,4 +1,4 @@
-"""What may happen to a job on a real Slurm cluster: afterwards every sample is decided, none of them twice."""
+"""Faults of a job on a real Slurm cluster: afterwards every sample is decided exactly once."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from tests.slurm_cluster import Cluster
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def submitted(work: Work, place: Path, **options: object) -> JobFolder:
-    target = ClusterTarget(JobOptions(on_node="sim", partition="oheogulch", **options), place)  # type: ignore[arg-type]
+def submitted(work: Work, parent: Path, **options: object) -> JobFolder:
+    target = ClusterTarget(JobOptions(on_node="sim", partition="oheogulch", **options), parent)  # type: ignore[arg-type]
     target.prepare(work)
     assert target.folder is not None
     return target.folder
 
 
 @pytest.fixture(autouse=True)
-def no_process_stays(slurm_cluster: Cluster, tmp_path: Path) -> Iterator[None]:
+def nothing_is_left_behind(slurm_cluster: Cluster, tmp_path: Path) -> Iterator[None]:
     before = segments()
     yield
     slurm_cluster.revive()
@@ -43,12 +43,12 @@ def no_process_stays(slurm_cluster: Cluster, tmp_path: Path) -> Iterator[None]:
 
 
 def workers(below: Path) -> list[psutil.Process]:
-    """That work on jobs in a folder."""
-    lines = [(process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    """Processes ``aoi jobs work`` on jobs in a folder."""
+    commands = [(process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
     return [
         process
-        for process, line in lines
-        if "aoi_deploy.jobs.worker" in line and any(word.startswith(str(below)) for word in line)
+        for process, command in commands
+        if {"jobs", "work"} <= set(command) and any(word.startswith(str(below)) for word in command)
     ]
 
 
@@ -65,11 +65,11 @@ def test_scancel_in_the_middle(slurm_cluster: Cluster, work: MakeWork, tmp_path:
     check_complete(folder, asked)
 
 
-def test_our_own_cancel_and_a_second_continue(slurm_cluster: Cluster, work: MakeWork, tmp_path: Path) -> None:
+def test_cancel_and_continue(slurm_cluster: Cluster, work: MakeWork, tmp_path: Path) -> None:
     asked = work(20)
     folder = submitted(asked, tmp_path, chunk=20)
     wait_decided(folder, 3)
-    assert queue.submit(folder) == 0  # somebody is at it
+    assert queue.submit(folder) == 0  # a job is active
     assert queue.cancel(folder) == 1
     wait_for(lambda: queue.status(folder).state == "cancelled", "cancelled")
     assert queue.submit(folder) == 1
@@ -79,7 +79,7 @@ def test_our_own_cancel_and_a_second_continue(slurm_cluster: Cluster, work: Make
 
 @pytest.mark.timeout(600)
 def test_time_limit_reached(slurm_cluster: Cluster, work: MakeWork, tmp_path: Path) -> None:
-    """Nobody does anything: the job goes back into the queue by itself."""
+    """The job is requeued without any action."""
     asked = work(10_000, 30)
     folder = submitted(asked, tmp_path, chunk=10_000, minutes=1)
     job = folder.submitted()[0][0]
@@ -92,7 +92,7 @@ def test_time_limit_reached(slurm_cluster: Cluster, work: MakeWork, tmp_path: Pa
     before = len(lines(folder))
     assert before > 10
     wait_decided(folder, before + 10, 150)
-    # It would take a while to the end: enough that it goes on behind what was decided, in order and without gaps.
+    # Running to the end would take long: it is enough that it continues in order and without gaps.
     queue.cancel(folder)
     wait_for(lambda: not queue.status(folder).chunks[0].active, "cancelled")
     assert list(folder.decided(0)) == list(range(len(lines(folder))))
@@ -110,7 +110,7 @@ def test_slurmd_killed_and_back(slurm_cluster: Cluster, work: MakeWork, tmp_path
 
 
 def test_node_lost_with_its_processes(slurm_cluster: Cluster, work: MakeWork, tmp_path: Path) -> None:
-    """A crash of the whole node: Slurm declares it down, requeues, and starts the job again when it is back."""
+    """The whole node crashes: Slurm marks it down, requeues the job, and starts it again when the node is back."""
     asked = work(60)
     folder = submitted(asked, tmp_path, chunk=60)
     wait_decided(folder, 5)
@@ -118,7 +118,7 @@ def test_node_lost_with_its_processes(slurm_cluster: Cluster, work: MakeWork, tm
     for process in workers(folder.path):
         above = [each for each in process.parents() if each.name().startswith("slurmstepd")]
         for each in [*above, process, *process.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):  # they go with one another
+            with contextlib.suppress(psutil.NoSuchProcess):  # killed with its parent
                 each.kill()
     decided = len(lines(folder))
     assert decided < 60
@@ -141,10 +141,10 @@ def test_controller_restarted(slurm_cluster: Cluster, work: MakeWork, tmp_path: 
     wait_decided(folder, 5)
     slurm_cluster.kill("slurmctld")
     followed: list[object] = []
-    attached = threading.Thread(target=lambda: followed.extend(queue.follow(folder)))  # does not care either
+    attached = threading.Thread(target=lambda: followed.extend(queue.follow(folder)))  # waits meanwhile
     attached.start()
     before = len(lines(folder))
-    wait_decided(folder, before + 5)  # the jobs do not care
+    wait_decided(folder, before + 5)  # the jobs keep running
     assert len(lines(folder)) < 100
     slurm_cluster.start("slurmctld")
     slurm_cluster.wait_ready()
@@ -169,7 +169,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", disk], capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
+        pytest.skip("mounting a tmpfs is not permitted")
     try:
         yield disk
     finally:

@@ -1,7 +1,7 @@
-"""What lets lava-nc 0.10.0 and lava-dl 0.6.0 import on Python > 3.10 and current libraries, and quietly.
+"""Makes lava-nc 0.10.0 and lava-dl 0.6.0 importable on Python > 3.10 and current libraries, without their messages.
 
-Call the ``enable_*`` function for a package before a module first imports it. All are idempotent and cheap once done;
-each raises MissingDependency where a package is not installed.
+Call the ``enable_*`` function of a package before any import of it. Repeated calls cost nothing. Each raises
+MissingDependency if a package is not installed.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _SLAYER = "lava.lib.dl.slayer"
 
 @contextlib.contextmanager
 def _hashable_dataclasses(module: str) -> Iterator[None]:
-    """While open, dataclasses that ``module`` defines get a hash.
+    """Within this context, dataclasses defined by ``module`` are hashable.
 
-    Since Python 3.11 a field's default must be hashable; ``var_model`` uses instances of plain dataclasses.
+    Since Python 3.11 the default of a field has to be hashable; ``var_model`` uses instances of plain dataclasses.
     """
     original: Callable[..., Any] = dataclasses.dataclass
 
@@ -53,8 +53,8 @@ def _hashable_dataclasses(module: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _start_method_may_be_set() -> Iterator[None]:
-    """While open, choosing multiprocessing's start method again is no error: Lava chooses "fork" when imported."""
+def _start_method_can_be_set_again() -> Iterator[None]:
+    """Within this context, multiprocessing's start method can be set again: Lava sets "fork" when imported."""
     original = multiprocessing.set_start_method
     multiprocessing.set_start_method = lambda method, force=False: original(method, force=True)
     try:
@@ -64,8 +64,8 @@ def _start_method_may_be_set() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stand_in(name: str, **attributes: Any) -> Iterator[None]:
-    """While open, importing the package or module ``name`` yields an empty one with ``attributes``."""
+def _placeholder(name: str, **attributes: Any) -> Iterator[None]:
+    """Within this context, importing the package or module ``name`` gives an empty one with ``attributes``."""
     module = types.ModuleType(name)
     module.__path__ = []
     module.__dict__.update(attributes)
@@ -76,24 +76,24 @@ def _stand_in(name: str, **attributes: Any) -> Iterator[None]:
         del sys.modules[name]
 
 
-def _reshaped(data: np.ndarray, *, shape: tuple[int, ...]) -> np.ndarray:
+def _reshape(data: np.ndarray, *, shape: tuple[int, ...]) -> np.ndarray:
     return np.reshape(data, shape)
 
 
 def _allow_current_numpy_in_ports() -> None:
-    """Lava's ReshapePort calls numpy's reshape with the keyword ``newshape``, which numpy 2.4 no longer knows."""
+    """Lava's ReshapePort calls numpy's reshape with the keyword ``newshape``, which numpy 2.4 has removed."""
     port = importlib.import_module("lava.magma.core.process.ports.ports").ReshapePort
-    port.get_transform_func_fwd = lambda self: partial(_reshaped, shape=self.shape)
-    port.get_transform_func_bwd = lambda self: partial(_reshaped, shape=self.old_shape)
+    port.get_transform_func_fwd = lambda self: partial(_reshape, shape=self.shape)
+    port.get_transform_func_bwd = lambda self: partial(_reshape, shape=self.old_shape)
 
 
-def _whole(number: Any) -> int:
-    """``int``, of an array of one element too, which numpy 2.4 refuses."""
+def _to_int(number: Any) -> int:
+    """``int``, also for an array of one element, which numpy 2.4 refuses."""
     return int(number.item() if isinstance(number, np.ndarray) else number)
 
 
 def _import_netx() -> None:
-    importlib.import_module("lava.lib.dl.netx.hdf5").int = _whole  # type: ignore[attr-defined]
+    importlib.import_module("lava.lib.dl.netx.hdf5").int = _to_int  # type: ignore[attr-defined]
 
 
 def _no_resonate_and_fire(config: Any) -> Any:
@@ -106,7 +106,7 @@ def enable_lava() -> None:
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"lava\.")
     with needs("lava"):
         if _VAR_MODEL not in sys.modules:
-            with _hashable_dataclasses(_VAR_MODEL), _start_method_may_be_set():
+            with _hashable_dataclasses(_VAR_MODEL), _start_method_can_be_set_again():
                 importlib.import_module(_VAR_MODEL)
                 importlib.import_module("lava.magma.runtime.message_infrastructure.multiprocessing")
         _allow_current_numpy_in_ports()
@@ -116,8 +116,8 @@ def enable_lava() -> None:
 def enable_netx() -> None:
     """Makes ``lava.lib.dl.netx`` importable without torch.
 
-    ``netx.hdf5`` takes one function for resonate-and-fire neurons from SLAYER, and with it torch and torchvision:
-    seconds at the start of each deployment. A stand-in serves while it is imported and is gone afterwards.
+    ``netx.hdf5`` imports one function for resonate-and-fire neurons from SLAYER, and with it torch and torchvision,
+    which takes seconds. During the import, placeholders replace them.
     """
     enable_lava()
     with needs("lava"):
@@ -125,23 +125,23 @@ def enable_netx() -> None:
             _import_netx()
             return
         with (
-            _stand_in(_SLAYER),
-            _stand_in(f"{_SLAYER}.neuron"),
-            _stand_in(f"{_SLAYER}.neuron.rf", neuron_params=_no_resonate_and_fire),
-            _stand_in("lava.lib.dl.netx.sequential_modules"),  # torch modules, not loaded by hdf5.Network
+            _placeholder(_SLAYER),
+            _placeholder(f"{_SLAYER}.neuron"),
+            _placeholder(f"{_SLAYER}.neuron.rf", neuron_params=_no_resonate_and_fire),
+            _placeholder("lava.lib.dl.netx.sequential_modules"),  # torch modules, not loaded by hdf5.Network
         ):
             _import_netx()
 
 
 @cache
 def enable_slayer() -> None:
-    """Imports ``lava.lib.dl.slayer``, quietly and without its object detection, which needs torchvision and OpenCV."""
+    """Imports ``lava.lib.dl.slayer``, without messages and without its object detection, which needs torchvision."""
     require("torch", "train")
     enable_lava()
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA aloud
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # reports its search for CUDA
     with (
         needs("train"),
-        _stand_in(f"{_SLAYER}.object_detection"),
+        _placeholder(f"{_SLAYER}.object_detection"),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Packages that the core does without, and what a person types where one of them is missing."""
+"""Optional packages, and the errors that name how to install them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _OURS = ("aoi", "aoi_models", "aoi_deploy")
 
 
 def require(module: str, extra: str) -> Any:
-    """The imported ``module``. Where it, or what it imports, is not installed: MissingDependency names ``extra``."""
+    """Imports ``module``. Raises MissingDependency, naming ``extra``, if it or one of its imports is not installed."""
     with needs(extra):
         return importlib.import_module(module)
 
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Around lazy imports: a package that is not installed becomes MissingDependency, which names ``extra``."""
+    """For lazy imports: turns the error of a missing package into MissingDependency, which names ``extra``."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -28,7 +28,7 @@ def needs(extra: str) -> Iterator[None]:
 
 
 def missing(error: ModuleNotFoundError, extra: str) -> Exception:
-    """What to raise for a failed import: MissingDependency, or ``error`` itself where a module of ours is lacking."""
+    """The error to raise for a failed import: MissingDependency, or ``error`` itself for a module of this project."""
     package = (error.name or "").partition(".")[0]
     if not package or package in _OURS:
         return error

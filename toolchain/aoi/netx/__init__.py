@@ -1,4 +1,4 @@
-"""Network files: read one, write one, the group ``/aoi``, and what NetX and the chip cannot execute."""
+"""Network files: reading, writing, the group ``/aoi``, and the rules of what NetX and the chip can execute."""
 
 from aoi.netx.description import (
     Conv,

@@ -1,7 +1,7 @@
-"""What the chip executes, as plain data: the one description that engine, board fit, inspection and deployment read.
+"""The network as the chip executes it, as plain data, for engine, board fit, inspection and deployment.
 
-Integers throughout, in Loihi's units: states ``u`` and ``v`` have 24 bits, weights, thresholds and biases stand 6
-bits higher in the state (``<< 6``), decays are fractions of 4096. Feature maps are (C, H, W), kernels
+All values are integers in Loihi's units: states ``u`` and ``v`` have 24 bits; weights, thresholds and biases are
+shifted up by 6 bits in the state (``<< 6``); decays are fractions of 4096. Feature maps are (C, H, W), kernels
 (C_out, C_in / groups, kH, kW), as in SLAYER and torch.
 """
 
@@ -16,15 +16,15 @@ import numpy as np
 from aoi.choices import Readout
 from aoi.netx.weights import weight_shift
 
-STATE_SHIFT = 6  # weights, biases and thresholds << 6 are in state units
+STATE_SHIFT = 6  # weights, biases and thresholds << 6 have the units of the states
 STATE_LIMIT = 1 << 23  # |u|, |v| < 2**23: 24 bits, signed
 DECAY_UNITY = 1 << 12
 MAX_DELAY = 62  # steps
-KERNEL_MAX = 127  # kernel size, stride, padding, dilation and groups: Lava keeps them in 8 bits signed
+KERNEL_MAX = 127  # kernel size, stride, padding, dilation and groups: Lava holds them in 8 signed bits
 WEIGHT_MIN, WEIGHT_MAX = -256, 254  # 8 bit signed in even steps
 THRESHOLD_MAX = (1 << 17) - 1
 BIAS_MIN, BIAS_MAX = -4096, 4095  # 13 bit signed
-VALUE_MIN, VALUE_MAX = -(1 << 19), (1 << 19) - 1  # what a sigma-delta network shifts up by 12 bits: it stays in 32
+VALUE_MIN, VALUE_MAX = -(1 << 19), (1 << 19) - 1  # 32 bits, after a sigma-delta network has shifted it up by 12 bits
 
 
 @dataclass(frozen=True)
@@ -33,33 +33,33 @@ class Cuba:
 
     ``u[t] = (u[t-1] * (4096 - current_decay)) >> 12 + (a[t] << 6)``, rounded towards zero, wraps at 24 bits;
     ``v[t] = (v[t-1] * (4096 - voltage_decay)) >> 12 + u[t] + (bias << 6)``, rounded towards zero, clips at 24 bits;
-    a spike where ``v > threshold << 6``, then ``v = 0``. Each parameter is one number for all neurons or an int32
-    array, one a channel. There is no refractory period: a file's ``refDelay`` never reaches Lava's model.
+    a spike where ``v > threshold << 6``, then ``v = 0``. Each parameter is one number for all neurons, or an int32
+    array with one number per channel. There is no refractory period: Lava's model ignores ``refDelay`` of a file.
     """
 
     threshold: int | np.ndarray  # vThMant
-    current_decay: int | np.ndarray  # iDecay, 0 to 4096; 0 never leaks, 4096 forgets at once
-    voltage_decay: int | np.ndarray  # vDecay, 0 to 4096; 0 never leaks
-    graded = False  # sends spikes of 0 and 1
+    current_decay: int | np.ndarray  # iDecay, 0 (no leak) to 4096 (no memory)
+    voltage_decay: int | np.ndarray  # vDecay, 0 (no leak) to 4096 (no memory)
+    graded = False  # sends spikes, 0 or 1
 
     @property
     def fires(self) -> bool:
-        """False for an integrator: its threshold lies at or above the clip, so that only its voltage can be read."""
+        """False for an integrator: the voltage saturates below its threshold, so only the voltage can be read."""
         return bool(np.any((np.asarray(self.threshold) << STATE_SHIFT) < STATE_LIMIT - 1))
 
 
 @dataclass(frozen=True)
 class Delta:
-    """Encoder of a sigma-delta network (Lava: ``PyDeltaModelFixed``); int32 that wraps throughout.
+    """Encoder of a sigma-delta network (Lava: ``PyDeltaModelFixed``). All values are int32 and wrap.
 
     ``act[t] = a[t] << (spike_exp + state_exp)``; ``d = act[t] - act[t-1] + residue``. Where
     ``|d| >= threshold << (spike_exp + state_exp)`` the message ``d >> state_exp`` is sent, rounded down, and the
-    residue becomes 0: the bits shifted out are lost. Elsewhere the message is 0 and ``residue = d``. Lava clips no
-    message.
+    residue becomes 0; the bits shifted out are lost. Elsewhere the message is 0 and ``residue = d``. Lava does not clip
+    messages.
     """
 
     threshold: int  # vThMant, 0 to VALUE_MAX
-    spike_exp: int = 6  # not in the file: an argument of ``hdf5.Network``, which takes 6
+    spike_exp: int = 6  # not in the file: an argument of ``hdf5.Network``, 6 by default
     state_exp: int = 6  # fixed by ``hdf5.Network``
     graded = True  # sends messages of 32 bits
     fires = True
@@ -67,9 +67,9 @@ class Delta:
 
 @dataclass(frozen=True)
 class SigmaDelta:
-    """Neuron of a sigma-delta network (Lava: ``PySigmaDeltaModelFixed``); int32 that wraps throughout.
+    """Neuron of a sigma-delta network (Lava: ``PySigmaDeltaModelFixed``). All values are int32 and wrap.
 
-    ``sigma += a[t]``: weights bring the bits of ``state_exp``, messages those of ``spike_exp``;
+    ``sigma += a[t]``, where weights carry the bits of ``state_exp`` and messages those of ``spike_exp``;
     ``act[t] = max(sigma + (bias << (spike_exp + state_exp)), 0)``; then as :class:`Delta`.
     """
 
@@ -82,8 +82,10 @@ class SigmaDelta:
 
 @dataclass(frozen=True)
 class Sigma:
-    """Decoder of a sigma-delta network (Lava: ``PySigmaModelFixed``): ``sigma += a[t]``, which it sends whole; int32
-    that wraps. It has no threshold and no bias."""
+    """Decoder of a sigma-delta network (Lava: ``PySigmaModelFixed``), without threshold and bias.
+
+    It sends ``sigma += a[t]``, int32 that wraps, in every step.
+    """
 
     graded = True
     fires = True
@@ -94,34 +96,34 @@ Neuron = Cuba | Delta | SigmaDelta | Sigma
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """First block that takes values instead of spikes: one int32 a neuron and step.
+    """A first block that takes values instead of spikes: one int32 per neuron and step.
 
-    CUBA neurons take them as their bias (``a = 0``), which is how ``hdf5.Network`` wants its input block driven; a
-    Delta encoder takes them as ``a``. Adds no latency, since no synapse stands before it.
+    CUBA neurons take them as their bias (``a = 0``), as ``hdf5.Network`` drives its input block; a Delta encoder takes
+    them as ``a``. It has no synapses and adds no latency.
     """
 
     name: str
     shape: tuple[int, ...]  # (C, H, W) or (n,)
     neuron: Cuba | Delta
-    scale: int = 64  # what SLAYER multiplied its input by, and added, to get the values: for the user, not executed
+    scale: int = 64  # value = scale * input + offset in SLAYER; for information, not executed
     offset: int = 0
     kind = "input"
     bias = None
 
     @property
     def limits(self) -> tuple[int, int]:
-        """Smallest and largest value that it takes."""
+        """Smallest and largest allowed value."""
         return (BIAS_MIN, BIAS_MAX) if isinstance(self.neuron, Cuba) else (VALUE_MIN, VALUE_MAX)
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """``a[t] = weight @ s[t - delay]``; a (C, H, W) input is flattened in that order.
+    """A fully connected layer: ``a[t] = weight @ s[t - delay]``; a (C, H, W) input is flattened in this order.
 
-    Graded messages are multiplied in int32 that wraps, with the weights shifted up as far as 8 bits allow
-    (:attr:`shift`): sums wrap at 32 bits less that shift; with delays each product does, on its own. The messages of
-    a recurrent layer go back into it as such only if its input is graded too; otherwise any message but 0 counts as
-    a spike.
+    Graded messages are multiplied in wrapping int32, with the weights shifted up as far as 8 bits allow
+    (:attr:`shift`): sums wrap at 32 bits minus that shift; with delays, each product wraps by itself. A recurrent layer
+    gets its own messages back as graded only if its input is graded too; otherwise every nonzero message counts as a
+    spike.
     """
 
     name: str
@@ -130,12 +132,12 @@ class Dense:
     bias: np.ndarray | None = None  # int32 (out,)
     delay: np.ndarray | None = None  # int32, broadcastable to weight: (out, 1), (1, in) or (out, in); steps
     weight_rec: np.ndarray | None = None  # int32 (out, out): recurrent weights
-    file_shift: int | None = None  # :attr:`shift` of the file's weights, where Lava does not hold them as they are
+    file_shift: int | None = None  # :attr:`shift` for the weights in the file, if Lava changes them
     kind = "dense"
 
     @cached_property
     def shift(self) -> int:
-        """Bits by which Lava's synapses hold the weights shifted up; shows only where sums of messages wrap."""
+        """Bits by which Lava's synapses shift the weights up; it matters only where sums of messages wrap."""
         return weight_shift(self.weight, self.weight_rec) if self.file_shift is None else self.file_shift
 
     @property
@@ -145,10 +147,10 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Conv:
-    """Two-dimensional cross-correlation, as torch's ``conv2d``; its sums wrap at 24 bits, those from 2**31 on give 0.
+    """Two-dimensional cross-correlation like torch's ``conv2d``. Sums wrap at 24 bits; from 2**31 on they give 0.
 
-    ``kind`` is "pool" for a layer that NetX calls so: a convolution with one kernel for all channels
-    (``groups = C``), as SLAYER's ``synapse.Pool`` is; Lava loads none.
+    ``kind`` is "pool" for NetX's pool layers: convolutions with one kernel for all channels (``groups = C``), like
+    SLAYER's ``synapse.Pool``. Lava cannot load them.
     """
 
     name: str
@@ -178,14 +180,13 @@ Layer = Input | Dense | Conv
 
 @dataclass(frozen=True, eq=False)
 class NetworkDescription:
-    """The blocks of a network, first to last; each that has synapses adds one step between its input and its output
-    in Lava."""
+    """The layers of a network, from the first to the last. In Lava, each layer with synapses adds one step of delay."""
 
-    input_shape: tuple[int, ...]  # of the spikes fed in: (C, H, W) or (n,)
+    input_shape: tuple[int, ...]  # of the input spikes: (C, H, W) or (n,)
     layers: tuple[Layer, ...]
     average: int | None = None
-    """Groups into which the output spikes are summed before they are read (SLAYER's ``Average``, which divides by the
-    group's size besides: a constant): output k is the sum over the k-th run of ``neurons / average`` neurons."""
+    """Number of groups into which the output spikes are summed: output k is the sum of the k-th ``neurons / average``
+    successive neurons. (SLAYER's ``Average`` also divides by the size of a group, a constant factor.)"""
 
     @property
     def latency(self) -> int:
@@ -194,22 +195,22 @@ class NetworkDescription:
 
     @property
     def takes_values(self) -> bool:
-        """True if the network begins with an :class:`Input`: it is fed int32 values, otherwise spikes."""
+        """Whether the network begins with an :class:`Input` and takes int32 values; otherwise it takes spikes."""
         return isinstance(self.layers[0], Input)
 
     @property
     def outputs(self) -> int:
-        """Number of outputs that are read."""
+        """Number of outputs: groups of :attr:`average`, or neurons of the last layer."""
         return self.average or prod(self.layers[-1].shape)
 
     @property
     def fires(self) -> bool:
-        """False where the output has to be read through its voltage."""
+        """Whether the output layer fires; if not, its readout is the voltage."""
         return self.layers[-1].neuron.fires
 
     @property
     def readout(self) -> Readout:
-        """ "spikes" where the output layer fires, otherwise "voltage". A network file may say what it is read by:
+        """ "spikes" if the output layer fires, otherwise "voltage". A file can state its own, see
         :attr:`aoi.netx.NetworkFile.readout`."""
         return "spikes" if self.fires else "voltage"
 
@@ -219,5 +220,5 @@ class NetworkDescription:
 
     @cached_property
     def synapses(self) -> int:
-        """Stored weights (a convolution's kernel counts once)."""
+        """Number of stored weights; the kernel of a convolution counts once."""
         return sum(layer.weight.size for layer in self.layers if not isinstance(layer, Input))

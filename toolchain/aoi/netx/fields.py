@@ -1,4 +1,4 @@
-"""Fields of an HDF5 group, read with suspicion: every size is checked before the bytes are fetched."""
+"""Reads fields of an untrusted HDF5 group: every size is checked before any data is read."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import numpy as np
 
 from aoi.errors import NetXError
 
-MAX_VALUES = 1 << 26  # numbers read from one file: 64 Mi weights, several times what a chip holds
-_MAX_TEXT = 1 << 24  # bytes of one text
+MAX_VALUES = 1 << 26  # numbers read from one file: 64 Mi weights, several times the capacity of a chip
+_MAX_TEXT = 1 << 24  # bytes per text
 _MAX_CHUNKS = 1 << 16
 
 
 @dataclass
 class Budget:
-    """How many numbers may still be read from a file."""
+    """Count of the numbers that can still be read from a file."""
 
     left: int = MAX_VALUES
 
 
 @dataclass(frozen=True)
 class Fields:
-    """An HDF5 group whose fields are read by name, type, shape and range. Every refusal is a NetXError."""
+    """An HDF5 group whose fields are checked for type, shape and range. Every error is a NetXError."""
 
     group: Any  # h5py.Group
-    place: str  # "net.net: layer 3 (dense)": starts every message
+    place: str  # such as "net.net: layer 3 (dense)"; the beginning of every message
     budget: Budget = field(default_factory=Budget)
 
     def at(self, place: str) -> Fields:
@@ -53,7 +53,7 @@ class Fields:
         return Fields(item, place or self.place, self.budget)
 
     def text(self, key: str) -> str:
-        """A text of one element, ASCII or UTF-8."""
+        """A single text, ASCII or UTF-8."""
         data = self._dataset(key)
         kind = h5py.check_string_dtype(data.dtype)
         if kind is None or data.size != 1:
@@ -62,7 +62,7 @@ class Fields:
             raise self.fail(f"{key} claims {kind.length} bytes; at most {_MAX_TEXT} are read")
         value = _heap_bytes(data) if kind.length is None else bytes(np.asarray(data[()]).reshape(())[()])
         if value is None:
-            raise self.fail(f"{key} is damaged, or stored in a way that is not read; store a text of fixed length")
+            raise self.fail(f"{key} is damaged, or stored in an unsupported way; store a text of fixed length")
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError:
@@ -76,7 +76,7 @@ class Fields:
         return int(values.reshape(()))
 
     def integers(self, key: str, low: int, high: int) -> np.ndarray:
-        """Whole numbers within ``low..high``, stored in any real type → int32 of the stored shape."""
+        """Whole numbers within ``low..high``, stored in any real type, as int32 of the stored shape."""
         data = self._dataset(key)
         if data.dtype.kind not in "iufb":
             raise self.fail(f"{key} must hold numbers, it has type {data.dtype}")
@@ -93,21 +93,21 @@ class Fields:
         return values.astype(np.int32)
 
     def fingerprints(self, key: str) -> np.ndarray:
-        """A list of uint64."""
+        """A one-dimensional array of uint64."""
         data = self._dataset(key)
         if data.dtype != np.uint64 or data.ndim != 1:
             raise self.fail(f"{key} must be a list of uint64, it has type {data.dtype} and shape {data.shape}")
         return np.asarray(data[()])
 
     def _dataset(self, key: str) -> Any:
-        """The dataset ``key``, once its declared size is known to be harmless; charges the budget."""
+        """The dataset ``key``, after its declared size was checked and subtracted from the budget."""
         data = self._item(key)
         if not isinstance(data, h5py.Dataset):
             raise self.fail(f"{key} is not a dataset")
         if data.shape is None:
             raise self.fail(f"{key} holds nothing")
         if data.is_virtual or data.external:
-            raise self.fail(f"{key} keeps its values in another file; store them in this one")
+            raise self.fail(f"{key} stores its values in another file; store them in this one")
         if data.size > self.budget.left:
             raise self.fail(f"{key} claims {data.size} values (shape {data.shape}); a file may hold {MAX_VALUES}")
         if data.chunks and (
@@ -119,25 +119,25 @@ class Fields:
         return data
 
     def _item(self, key: str) -> Any:
-        """The object ``key``; asks for the kind of link first, since even a look at an external one opens its file."""
+        """The object ``key``. Checks the kind of link first, because accessing an external link opens its file."""
         if key not in self:
             raise self.fail(f"{key} is missing")
         if self.group.id.links.get_info(key.encode()).type != h5py.h5l.TYPE_HARD:
-            raise self.fail(f"{key} is a link; store the values in this place")
+            raise self.fail(f"{key} is a link; store the values here")
         return self.group[key]
 
 
 def _heap_bytes(data: Any) -> bytes | None:
-    """The one text of variable length in ``data``, taken from the file by hand; None if it cannot be found there.
+    """The single text of variable length in ``data``, read directly from the file; None if it is not found.
 
-    HDF5 2.0 loops for ever over a damaged global heap, so it is not asked. Format: HDF5 File Format Specification 3.0,
-    section III.E; the dataset holds length (4 bytes), address of the heap (8) and index in it (4).
+    HDF5 2.0 is not used here because it loops forever over a damaged global heap. Format: HDF5 File Format
+    Specification 3.0, section III.E. The dataset holds length (4 bytes), address of the heap (8) and index in it (4).
     """
-    at = data.id.get_offset()
-    if at is None or data.id.get_storage_size() != 16:
+    offset = data.id.get_offset()
+    if offset is None or data.id.get_storage_size() != 16:
         return None
     with Path(data.file.filename).open("rb") as file:
-        file.seek(at)
+        file.seek(offset)
         length, heap, index = unpack("<IQI", file.read(16))
         file.seek(heap + data.file.userblock_size)
         signature, size = unpack("<4s4xQ", file.read(16))
@@ -146,14 +146,14 @@ def _heap_bytes(data: Any) -> bytes | None:
         objects = file.read(size - 16)
     at = 0
     while at + 16 <= len(objects):
-        number, held = unpack_from("<H6xQ", objects, at)
+        number, stored = unpack_from("<H6xQ", objects, at)
         if number == index:
-            return objects[at + 16 : at + 16 + length] if length <= held <= len(objects) - at - 16 else None
-        at += 16 + (held + 7) // 8 * 8
+            return objects[at + 16 : at + 16 + length] if length <= stored <= len(objects) - at - 16 else None
+        at += 16 + (stored + 7) // 8 * 8
     return None
 
 
 def _first(values: np.ndarray, wrong: np.ndarray) -> str:
-    """The first wrong value and where it stands."""
+    """The first wrong value, with its index."""
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     return f"{values[index]}" + (f" at {list(index)}" if index else "")

@@ -1,4 +1,4 @@
-"""The ``/aoi`` group of a network file: all that a deployment needs beyond what NetX holds."""
+"""The ``/aoi`` group of a network file: everything a deployment needs in addition to NetX's layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Frozen(BaseModel):
 
 
 class CutoffPolicy(_Frozen):
-    """The stopping rule and the evidence of its calibration; ``cutoff.rule.rule_of_policy`` makes it a rule."""
+    """The stopping rule, with the evidence of its calibration. ``cutoff.rule.rule_of_policy`` makes the rule."""
 
     rule: str = Field("confidence", pattern="^[a-z-]{1,40}$", description="name of the rule, without its threshold")
     threshold: float = Field(gt=0.0, allow_inf_nan=False, description="smallest statistic that stops the run")
@@ -27,12 +27,14 @@ class CutoffPolicy(_Frozen):
         allow_inf_nan=False,
         description="factor on the accumulated readout before the softmax (1 / temperature)",
     )
-    params: dict[str, Any] = Field(default_factory=dict, description="what the rule needs beyond: units, quantiles, …")
-    evidence: dict[str, Any] = Field(default_factory=dict, description="how it was chosen: split, samples, drop, …")
+    params: dict[str, Any] = Field(
+        default_factory=dict, description="further parameters of the rule, such as units or quantiles"
+    )
+    evidence: dict[str, Any] = Field(default_factory=dict, description="of the calibration: split, samples, drop, …")
 
 
 class Metadata(_Frozen):
-    """Contents of ``/aoi``. Stored as one JSON text; the recordings used are a separate array of fingerprints."""
+    """Content of ``/aoi``, stored as one JSON text. Fingerprints of the training recordings are a separate array."""
 
     schema_version: int = SCHEMA_VERSION
     encoding: Encoding | None = None

@@ -1,4 +1,4 @@
-"""Does something that runs in foreign code come to an end at all? Found out in a child process."""
+"""Checks in a child process that a call into a C library ends, and does not crash."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 
 def completes_in_child(work: Callable[[], object], seconds: float = 20.0) -> bool:
-    """Runs ``work`` in a child process: False if it crashes the interpreter or is not done in time.
+    """Runs ``work`` in a child process; False if it crashes the interpreter or takes longer than ``seconds``.
 
-    What it returns or raises does not matter, and is lost.
+    Its result and its exceptions are ignored.
 
-    HDF5 loops for ever over some damaged groups (about one in 10,000 files with flipped bytes), where neither Python
-    nor Ctrl-C gets a word in. Elsewhere than on Linux forking is not safe, and the answer is True.
+    HDF5 loops forever over some damaged groups (about one in 10,000 files with flipped bytes), and neither Python nor
+    Ctrl-C can interrupt it. On systems other than Linux, where forking is not safe, it returns True without a check.
     """
     if sys.platform != "linux":
         return True

@@ -1,4 +1,4 @@
-"""NetX HDF5 file → NetworkDescription, believing nothing that it says."""
+"""Reads NetX HDF5 files as NetworkDescription. Files are not trusted: every field is checked."""
 
 from __future__ import annotations
 
@@ -45,49 +45,49 @@ from aoi.netx.probe import completes_in_child
 from aoi.netx.weights import effective_weights, weight_shift
 
 MAX_LAYERS = 256
-MAX_NEURONS = 1 << 24  # of one layer
+MAX_NEURONS = 1 << 24  # per layer
 _KINDS = ("input", "conv", "dense", "dense_rec", "flatten", "pool", "average")
 _NEURONS = ("CUBA", "LOIHI", "SDNN")
-_INTEGRATOR = Cuba(threshold=1 << 17, current_decay=0, voltage_decay=DECAY_UNITY)  # what Lava takes without a neuron
-_NEVER_FIRES = (1 << 17, (1 << 18) - 1)  # thresholds above 17 bits that mean: read the voltage
+_INTEGRATOR = Cuba(threshold=1 << 17, current_decay=0, voltage_decay=DECAY_UNITY)  # Lava's default without neuron
+_NEVER_FIRES = (1 << 17, (1 << 18) - 1)  # thresholds above 17 bits mark an integrator, read by its voltage
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkFile:
-    """What a network file holds; :class:`aoi.engine.Engine` takes it as it is."""
+    """A network file that was read. :class:`aoi.engine.Engine` accepts it."""
 
     path: Path
     description: NetworkDescription
     metadata: Metadata | None = None  # the group /aoi, if the file has it
     trained_on: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
-    """uint64 fingerprints of the recordings that training and validation saw; empty when not recorded."""
+    """Fingerprints of the recordings used for training and validation, uint64 (n,); empty if not recorded."""
     skip_layers: int = 0
-    """What to give stock ``hdf5.Network(skip_layers=…)`` so that it takes what the description does: 1 if an input
-    block of CUBA neurons was left out, which can only be driven through its bias; spikes go to the block behind it."""
+    """Value for stock ``hdf5.Network(skip_layers=…)`` to get the network of the description: 1 if an input block of
+    CUBA neurons was left out, which can only be driven through its bias; spikes then go to the next block."""
 
     @property
     def readout(self) -> Readout:
-        """What the file says that its output is read by; of a file without the group ``/aoi`` the network's own."""
+        """The readout that the file states; without the group ``/aoi`` that of the description."""
         return self.metadata.readout if self.metadata else self.description.readout
 
 
 def read_network(
     path: str | PathLike[str], *, input_shape: tuple[int, ...] | None = None, input_block: bool = False
 ) -> NetworkFile:
-    """Reads and checks a NetX file of anybody's, with or without the group ``/aoi``.
+    """Reads and checks any NetX file, with or without the group ``/aoi``.
 
-    Everything that ``hdf5.Network`` loads, but for resonate-and-fire neurons; besides it "pool" and "average", which
-    only the engine executes. What ``hdf5.Network`` silently clamps or passes over is refused. Weights are those that
+    It reads everything that ``hdf5.Network`` loads, except resonate-and-fire neurons, and also "pool" and "average",
+    which only the engine executes. What ``hdf5.Network`` silently clamps or ignores is refused. Weights are those that
     Lava executes (``effective_weights``).
 
     Args:
         path: the file.
-        input_shape: (C, H, W) of the spikes fed in, for a file that begins with a convolution and has no input layer.
-        input_block: keep an input block of CUBA neurons as :class:`Input`, so that the network takes values; by
-            default it is left out and spikes are fed to the block behind it. A sigma-delta network keeps its own.
+        input_shape: (C, H, W) of the input spikes, for a file that begins with a convolution and has no input layer.
+        input_block: keep an input block of CUBA neurons as :class:`Input`, so that the network takes values. By
+            default it is left out, and spikes go to the next block. A sigma-delta network always keeps its own.
 
     Raises:
-        NetXError: whatever is wrong with the file, naming layer, field, value and limit.
+        NetXError: the file is missing, damaged or not supported; the message names layer, field, value and limit.
 
     Example:
         >>> network = read_network("network.net")
@@ -97,16 +97,16 @@ def read_network(
     path = Path(path)
     with _guard(path):
         if not completes_in_child(lambda: _read(path, input_shape, input_block)):
-            raise NetXError(f"{path}: damaged network file (HDF5 cannot cope with it)")
+            raise NetXError(f"{path}: damaged network file (HDF5 crashes or hangs while reading it)")
         return _read(path, input_shape, input_block)
 
 
 def check_metadata(description: NetworkDescription, metadata: Metadata, name: str) -> None:
-    """Raises NetXError where the group ``/aoi`` and the network do not go together."""
+    """Raises NetXError if the group ``/aoi`` does not match the network."""
     if metadata.classes and len(metadata.classes) != description.outputs:
         raise NetXError(f"{name}: {len(metadata.classes)} class names for {description.outputs} output neurons")
     if metadata.readout == "spikes" and not description.fires:
-        raise NetXError(f"{name}: readout 'spikes', but the output neurons never fire; it has to say 'voltage'")
+        raise NetXError(f"{name}: readout 'spikes', but the output neurons never fire; set it to 'voltage'")
     shape = metadata.encoding.shape[:3] if metadata.encoding else None
     if shape and prod(shape) != prod(description.input_shape):
         raise NetXError(f"{name}: encoding yields {shape}, the network takes {description.input_shape}")
@@ -126,16 +126,16 @@ def _read(path: Path, input_shape: tuple[int, ...] | None, input_block: bool) ->
 
 @contextmanager
 def _guard(path: Path) -> Iterator[None]:
-    """Whatever h5py makes of a damaged file leaves as one NetXError."""
+    """Turns every error that h5py raises on a damaged file into a NetXError."""
     try:
         if not path.exists():
             raise NetXError(f"{path}: no such file")
         if not path.is_file() or not h5py.is_hdf5(path):
-            raise NetXError(f"{path}: not an HDF5 file; a network file is written by `aoi export` or lava-dl")
+            raise NetXError(f"{path}: not an HDF5 file; aoi export and lava-dl write network files")
         yield
     except NetXError:
         raise
-    except Exception as error:  # h5py lets every kind through, from OSError to OverflowError
+    except Exception as error:  # h5py raises many kinds, from OSError to OverflowError
         reason = (str(error).splitlines() or [""])[0]
         raise NetXError(f"{path}: damaged network file ({type(error).__name__}: {reason[:200]})") from error
 
@@ -152,7 +152,7 @@ def _read_aoi(root: Fields) -> tuple[Metadata, np.ndarray]:
     if loaded.get("schema_version") != SCHEMA_VERSION:
         version = loaded.get("schema_version")
         raise group.fail(
-            f"schema_version is {version!r}, this program reads {SCHEMA_VERSION}; use the one that wrote it"
+            f"schema_version is {version!r}, this program reads {SCHEMA_VERSION}; use the program that wrote the file"
         )
     try:
         metadata = Metadata.model_validate_json(text)
@@ -165,11 +165,11 @@ def _read_aoi(root: Fields) -> tuple[Metadata, np.ndarray]:
 
 
 @dataclass
-class _Flow:
-    """What the next layer is fed."""
+class _Incoming:
+    """Input of the next layer."""
 
     shape: tuple[int, ...] | None  # (C, H, W), (n,), or not known yet
-    flat: bool = False  # a flatten layer went before
+    flat: bool = False  # after a flatten layer
 
 
 def _read_layers(
@@ -178,7 +178,7 @@ def _read_layers(
     count = len(group.group)
     if not 0 < count <= MAX_LAYERS:
         raise group.fail(f"the group layer holds {count} layers; 1 to {MAX_LAYERS} are read")
-    flow = _Flow(input_shape)
+    incoming = _Incoming(input_shape)
     layers: list[Layer] = []
     skip_layers = 0
     average = None
@@ -193,29 +193,29 @@ def _read_layers(
         if kind == "input":
             if index:
                 raise layer.fail("an input layer can only come first")
-            flow.shape = input_shape = _read_shape(layer, input_shape)
+            incoming.shape = input_shape = _read_shape(layer, input_shape)
             if "neuron" in layer:
-                block = _read_input(layer, flow.shape)
+                block = _read_input(layer, incoming.shape)
                 if input_block or isinstance(block.neuron, Delta):
                     layers.append(block)
                 else:
                     skip_layers = 1
         elif kind == "flatten":
-            flow.flat = True
+            incoming.flat = True
         elif kind == "average":
             if index != count - 1:
                 raise layer.fail(f"an average layer can only come last, this is layer {index} of {count}")
-            average = _read_average(layer, flow)
+            average = _read_average(layer, incoming)
         else:
             if kind in ("dense", "dense_rec"):
-                layers.append(_read_dense(layer, str(index), flow, bool(layers), kind == "dense_rec"))
+                layers.append(_read_dense(layer, str(index), incoming, bool(layers), kind == "dense_rec"))
             elif kind == "pool":
-                layers.append(_read_pool(layer, str(index), flow))
+                layers.append(_read_pool(layer, str(index), incoming))
             else:
-                layers.append(_read_conv(layer, str(index), flow))
+                layers.append(_read_conv(layer, str(index), incoming))
             if len(layers) == 1:
-                input_shape = flow.shape
-            flow = _Flow(layers[-1].shape)
+                input_shape = incoming.shape
+            incoming = _Incoming(layers[-1].shape)
     if all(isinstance(layer, Input) for layer in layers) or input_shape is None:
         raise group.fail("no layer with weights (conv, dense or pool)")
     return NetworkDescription(input_shape, tuple(layers), average), skip_layers
@@ -229,10 +229,10 @@ def _read_input(layer: Fields, shape: tuple[int, ...]) -> Input:
     return Input("0", shape, neuron, scale, offset)
 
 
-def _read_average(layer: Fields, flow: _Flow) -> int:
-    """Number of groups, each of one run of the neurons before it."""
+def _read_average(layer: Fields, incoming: _Incoming) -> int:
+    """Number of groups of successive neurons."""
     groups = prod(_read_shape(layer, None))
-    neurons = prod(flow.shape or (0,))
+    neurons = prod(incoming.shape or (0,))
     if not neurons or neurons % groups:
         raise layer.fail(f"shape: {groups} groups do not divide the {neurons} neurons of the layer before it")
     return groups
@@ -243,12 +243,12 @@ def _read_shape(layer: Fields, expected: tuple[int, ...] | None) -> tuple[int, .
     if len(shape) not in (1, 3) or prod(shape) > MAX_NEURONS:
         raise layer.fail(f"shape {shape} is neither (n,) nor (C, H, W), or above {MAX_NEURONS} neurons")
     if expected is not None and prod(expected) != prod(shape):
-        raise layer.fail(f"shape {shape} does not agree with the input shape {expected} asked for")
+        raise layer.fail(f"shape {shape} does not match the given input shape {expected}")
     return shape
 
 
 def _read_neuron(layer: Fields, channels: int, role: str = "hidden") -> Neuron:
-    """``channels``: how many values a parameter may have that is not one for all; ``role``: "input" or "hidden"."""
+    """``channels``: number of values of a parameter that is not shared; ``role``: "input" or "hidden"."""
     neuron = layer.child("neuron", f"{layer.place}, neuron")
     kind = neuron.text("type")
     if kind not in _NEURONS:
@@ -257,8 +257,8 @@ def _read_neuron(layer: Fields, channels: int, role: str = "hidden") -> Neuron:
         bits = neuron.integer("messageBits", 0, 32)
         if bits or kind == "SDNN":
             raise neuron.fail(
-                f"messageBits: {bits} for graded spikes is nothing that lava-dl can load (it takes the field for a "
-                "group); leave it out: SDNN neurons send graded messages without it, others spikes"
+                f"messageBits: {bits}: lava-dl cannot load this field (it expects a group); leave it out, as SDNN "
+                "neurons always send graded messages and others spikes"
             )
     if "gradedSpike" in neuron and neuron.integer("gradedSpike", 0, 32):
         raise neuron.fail("gradedSpike asks for graded spikes, which Lava's CUBA neurons do not send; leave it out")
@@ -276,70 +276,72 @@ def _read_neuron(layer: Fields, channels: int, role: str = "hidden") -> Neuron:
 
 
 def _read_sigma_delta(neuron: Fields, role: str) -> Neuron:
-    """As ``hdf5.Network.get_neuron_params``; its exponents are not in the file."""
+    """As ``hdf5.Network.get_neuron_params``. The exponents are not in the file."""
     if "activation" in neuron and (activation := neuron.text("activation")) != "relu":
-        raise neuron.fail(f"activation: {activation[:20]!r} is not supported, Lava computes relu whatever it says")
+        raise neuron.fail(
+            f"activation: {activation[:20]!r} is not supported, Lava computes relu in any case; set it to 'relu'"
+        )
     if "sigma_output" in neuron and role != "input":
-        neuron.integer("sigma_output", 1, 1)  # Lava asks only whether the field is there
+        neuron.integer("sigma_output", 1, 1)  # Lava only checks that the field exists
         return Sigma()
     threshold = neuron.integer("vThMant", 0, VALUE_MAX)
     return Delta(threshold) if role == "input" else SigmaDelta(threshold)
 
 
 def _per_channel(neuron: Fields, key: str, channels: int, high: int) -> int | np.ndarray:
-    """One number, or int32 (channels,) as SLAYER writes with ``shared_param=False`` (dense: one a neuron)."""
+    """One number, or int32 (channels,), which SLAYER writes with ``shared_param=False`` (dense: one per neuron)."""
     values = neuron.integers(key, 0, high)
     if values.size == 1:
         return int(values.reshape(()))
     if values.shape != (channels,):
-        raise neuron.fail(f"{key} has shape {values.shape}; it takes one value, or one a channel, ({channels},)")
+        raise neuron.fail(f"{key} has shape {values.shape}; it takes one value, or one per channel, ({channels},)")
     return values
 
 
 def _read_bias(layer: Fields, channels: int, spread: bool, neuron: Neuron) -> np.ndarray | None:
-    """int32 (channels,), None if all are 0; ``spread``: one value may stand for all."""
+    """Biases, int32 (channels,), None if all are 0; ``spread``: a single value applies to all channels."""
     if "bias" not in layer:
         return None
     if isinstance(neuron, Sigma):
-        raise layer.fail("bias: a sigma output takes none (hdf5.Network raises TypeError); leave it out")
+        raise layer.fail("bias: a sigma output takes none (hdf5.Network raises TypeError); leave the bias out")
     low, high = (BIAS_MIN, BIAS_MAX) if isinstance(neuron, Cuba) else (VALUE_MIN, VALUE_MAX)
     bias = layer.integers("bias", low, high)
     if bias.shape != (channels,) and not (spread and bias.size == 1):
-        raise layer.fail(f"bias has shape {bias.shape}; it takes one value a channel, ({channels},)")
+        raise layer.fail(f"bias has shape {bias.shape}; it takes one value per channel, ({channels},)")
     return np.broadcast_to(bias.ravel(), (channels,)).copy() if bias.any() else None
 
 
-def _read_dense(layer: Fields, name: str, flow: _Flow, hidden: bool, recurrent: bool) -> Dense:
-    if flow.shape and len(flow.shape) == 3 and hidden and not flow.flat:
-        raise layer.fail(f"is fed maps of shape {flow.shape}; put a flatten layer between")
-    if flow.shape and len(flow.shape) == 1 and hidden and flow.flat:
+def _read_dense(layer: Fields, name: str, incoming: _Incoming, hidden: bool, recurrent: bool) -> Dense:
+    if incoming.shape and len(incoming.shape) == 3 and hidden and not incoming.flat:
+        raise layer.fail(f"is fed maps of shape {incoming.shape}; put a flatten layer between")
+    if incoming.shape and len(incoming.shape) == 1 and hidden and incoming.flat:
         raise layer.fail("has a flatten layer before it, but is fed no maps; leave the flatten layer out")
     units = prod(layer.integers("shape", 1, MAX_NEURONS).ravel().tolist())
     weight = _read_matrix(layer, "weight", units)
-    if flow.shape is None:
-        flow.shape = (weight.shape[1],)
-    if weight.shape[1] != prod(flow.shape):
-        raise layer.fail(f"weight takes {weight.shape[1]} inputs, the layer before it gives {prod(flow.shape)}")
+    if incoming.shape is None:
+        incoming.shape = (weight.shape[1],)
+    if weight.shape[1] != prod(incoming.shape):
+        raise layer.fail(f"weight takes {weight.shape[1]} inputs, the layer before it gives {prod(incoming.shape)}")
     weight_rec = _read_matrix(layer, "weight_rec", units) if recurrent else None
     if weight_rec is not None and weight_rec.shape != (units, units):
         raise layer.fail(f"weight_rec has shape {weight_rec.shape}; it takes {(units, units)}")
     try:
-        held, held_rec = effective_weights(weight, weight_rec)
-        exact = np.array_equal(held, weight)
-        if held_rec is not None and weight_rec is not None:
-            exact &= np.array_equal(held_rec, weight_rec)
+        executed, executed_rec = effective_weights(weight, weight_rec)
+        exact = np.array_equal(executed, weight)
+        if executed_rec is not None and weight_rec is not None:
+            exact &= np.array_equal(executed_rec, weight_rec)
         file_shift = None if exact else weight_shift(weight, weight_rec)
     except NetXError as error:
         raise layer.fail(str(error)) from None
     delay = _read_delay(layer, weight.shape)
     if delay is not None and recurrent:
-        raise layer.fail("delay in a recurrent layer: Lava drops the weights' exponent there; leave the delay out")
+        raise layer.fail("delay in a recurrent layer: Lava drops the exponent of its weights; leave the delay out")
     neuron = _read_neuron(layer, units) if "neuron" in layer else _INTEGRATOR
-    return Dense(name, held, neuron, _read_bias(layer, units, True, neuron), delay, held_rec, file_shift)
+    return Dense(name, executed, neuron, _read_bias(layer, units, True, neuron), delay, executed_rec, file_shift)
 
 
 def _read_matrix(layer: Fields, key: str, units: int) -> np.ndarray:
-    """int32 (units, inputs)."""
+    """A weight matrix, int32 (units, inputs)."""
     if layer.holds_group(key):
         raise layer.fail(f"{key} is complex (resonate-and-fire), which is not supported; use CUBA neurons")
     weight = layer.integers(key, WEIGHT_MIN, WEIGHT_MAX)
@@ -351,7 +353,7 @@ def _read_matrix(layer: Fields, key: str, units: int) -> np.ndarray:
 
 
 def _read_delay(layer: Fields, weight_shape: tuple[int, ...]) -> np.ndarray | None:
-    """int32 (out, 1), (1, in) or (out, in) as ``hdf5.Network`` spreads it; None if all are 0."""
+    """Delays, int32 (out, 1), (1, in) or (out, in), as ``hdf5.Network`` broadcasts them; None if all are 0."""
     if "delay" not in layer:
         return None
     delay = layer.integers("delay", 0, MAX_DELAY)
@@ -367,8 +369,8 @@ def _read_delay(layer: Fields, weight_shape: tuple[int, ...]) -> np.ndarray | No
     return delay if delay.any() else None
 
 
-def _read_conv(layer: Fields, name: str, flow: _Flow) -> Conv:
-    channels, height, width = _maps(layer, flow)
+def _read_conv(layer: Fields, name: str, incoming: _Incoming) -> Conv:
+    channels, height, width = _maps(layer, incoming)
     weight = _read_kernels(layer)
     groups = layer.integer("groups", 1, KERNEL_MAX)
     if weight.shape[0] % groups or weight.shape[1] * groups != channels:
@@ -378,9 +380,9 @@ def _read_conv(layer: Fields, name: str, flow: _Flow) -> Conv:
     return _convolution(layer, name, (channels, height, width), weight, groups)
 
 
-def _read_pool(layer: Fields, name: str, flow: _Flow) -> Conv:
-    """SLAYER's ``synapse.Pool``: one kernel for all channels, each of which it sums for itself."""
-    channels, height, width = _maps(layer, flow)
+def _read_pool(layer: Fields, name: str, incoming: _Incoming) -> Conv:
+    """SLAYER's ``synapse.Pool``: one kernel, applied to each channel separately."""
+    channels, height, width = _maps(layer, incoming)
     weight = _read_kernels(layer)
     if weight.shape[:2] != (1, 1):
         raise layer.fail(f"weight has shape {weight.shape}; a pool layer takes (1, 1, kH, kW)")
@@ -388,16 +390,18 @@ def _read_pool(layer: Fields, name: str, flow: _Flow) -> Conv:
     return _convolution(layer, name, (channels, height, width), weight, channels, kind="pool")
 
 
-def _maps(layer: Fields, flow: _Flow) -> tuple[int, int, int]:
-    if flow.shape is None:
+def _maps(layer: Fields, incoming: _Incoming) -> tuple[int, int, int]:
+    if incoming.shape is None:
         raise layer.fail("no input layer gives the shape; add one, or read the file with input_shape=(C, H, W)")
-    if len(flow.shape) != 3 or flow.flat:
-        raise layer.fail(f"a convolution takes maps (C, H, W), it is fed {flow.shape}{' flattened' * flow.flat}")
-    return flow.shape[0], flow.shape[1], flow.shape[2]
+    if len(incoming.shape) != 3 or incoming.flat:
+        raise layer.fail(
+            f"a convolution takes maps (C, H, W), it is fed {incoming.shape}{' flattened' * incoming.flat}"
+        )
+    return incoming.shape[0], incoming.shape[1], incoming.shape[2]
 
 
 def _read_kernels(layer: Fields) -> np.ndarray:
-    """int32 (C_out, C_in / groups, kH, kW)."""
+    """Kernels, int32 (C_out, C_in / groups, kH, kW)."""
     if "delay" in layer and layer.integers("delay", 0, MAX_DELAY).any():
         raise layer.fail("delay in a convolution is ignored by Lava; leave it out")
     if layer.holds_group("weight"):
@@ -408,7 +412,7 @@ def _read_kernels(layer: Fields) -> np.ndarray:
     if weight.ndim != 4:
         raise layer.fail(f"weight has shape {weight.shape}; it takes (C_out, C_in / groups, kH, kW)")
     if max(weight.shape[2:]) > KERNEL_MAX:
-        raise layer.fail(f"weight: kernel {weight.shape[2:]} is above {KERNEL_MAX}, the largest that Lava holds")
+        raise layer.fail(f"weight: kernel {weight.shape[2:]} is above {KERNEL_MAX}, the largest that Lava can hold")
     return weight
 
 
@@ -435,7 +439,7 @@ def _convolution(
 
 
 def _read_pair(layer: Fields, key: str, low: int) -> tuple[int, int]:
-    """(vertical, horizontal) from one number or two."""
+    """(vertical, horizontal), stored as one number or two."""
     values = layer.integers(key, low, KERNEL_MAX).ravel().tolist()
     if len(values) > 2:
         raise layer.fail(f"{key} takes one number or two, it has {len(values)}")

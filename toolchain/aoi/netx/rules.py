@@ -1,6 +1,6 @@
-"""What a network must keep to so that SLAYER, Lava and the chip compute the same: one small function a rule.
+"""Rules that a network has to meet so that SLAYER, Lava and the chip compute the same; one small function per rule.
 
-Export refuses what breaks a rule; inspection lists it.
+Export refuses violations; inspection lists them.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from aoi.netx.description import (
 )
 from aoi.netx.weights import effective_weights
 
-EXACT_THRESHOLD = 64 << STATE_SHIFT  # from here on SLAYER fires at v == threshold, Lava only above it
+EXACT_THRESHOLD = 64 << STATE_SHIFT  # from this value on, SLAYER fires at v == threshold, Lava only above it
 
-Rule = Callable[[Layer], "str | None"]  # what breaks the rule, or None
+Rule = Callable[[Layer], "str | None"]  # returns the violation, or None
 
 
 @dataclass(frozen=True)
 class RuleViolation:
-    """A rule that a layer breaks. As text: ``layer 2: delay 63 is out of 0..62; clamp it [delay_range]``."""
+    """A rule that a layer violates. As text: ``layer 2: delay 63 is out of 0..62; clamp it [delay_range]``."""
 
     rule: str  # name of its function in this module, or "chain"
     layer: str  # name of the layer in the file
-    text: str  # what breaks it: value, limit and remedy
+    text: str  # value, limit and remedy
 
     def __str__(self) -> str:
         return f"layer {self.layer}: {self.text} [{self.rule}]"
@@ -56,7 +56,7 @@ def _matrices(layer: Layer) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def weight_range(layer: Layer) -> str | None:
-    """8 bits signed in even steps; NetX clips what lies beyond."""
+    """Weights have 8 signed bits in even steps; NetX clips larger ones."""
     for name, weight in _matrices(layer):
         wrong = ~((weight >= WEIGHT_MIN) & (weight <= WEIGHT_MAX))
         if wrong.any():
@@ -65,7 +65,7 @@ def weight_range(layer: Layer) -> str | None:
 
 
 def weight_even(layer: Layer) -> str | None:
-    """SLAYER's 8-bit quantisation yields even weights, and the chip's synapse holds no others."""
+    """Weights are even: SLAYER's 8-bit quantisation gives even weights, and the chip's synapses hold no others."""
     for name, weight in _matrices(layer):
         wrong = weight % 2 != 0
         if wrong.any():
@@ -74,7 +74,7 @@ def weight_even(layer: Layer) -> str | None:
 
 
 def weight_exact(layer: Layer) -> str | None:
-    """Lava's synapse has to hold a dense layer's weights as they are; an all-zero layer cannot be loaded at all."""
+    """Lava's synapses do not change the weights of a dense layer. (It cannot load weights that are all zero.)"""
     if not isinstance(layer, Dense) or weight_range(layer) or weight_even(layer):
         return None
     weight = np.asarray(layer.weight).astype(np.int32)
@@ -83,15 +83,15 @@ def weight_exact(layer: Layer) -> str | None:
         executed = effective_weights(weight, rec)
     except NetXError as error:
         return str(error)
-    for given, held in zip((weight, rec), executed, strict=True):
-        if given is not None and held is not None and (given != held).any():
-            wrong = given != held
-            return f"weight {given[wrong][0]} becomes {held[wrong][0]} in Lava; give the layer a weight above 0"
+    for given, ours in zip((weight, rec), executed, strict=True):
+        if given is not None and ours is not None and (given != ours).any():
+            wrong = given != ours
+            return f"weight {given[wrong][0]} becomes {ours[wrong][0]} in Lava; give the layer a weight above 0"
     return None
 
 
 def decay_range(layer: Layer) -> str | None:
-    """12 bits."""
+    """Decays have 12 bits."""
     neuron = layer.neuron
     if not isinstance(neuron, Cuba):
         return None
@@ -99,13 +99,13 @@ def decay_range(layer: Layer) -> str | None:
         values = np.ravel(value)
         wrong = ~((values >= 0) & (values <= DECAY_UNITY))
         if wrong.any():
-            return f"{name} {values[wrong][0]} is out of 0..{DECAY_UNITY}"
+            return f"{name} {values[wrong][0]} is out of 0..{DECAY_UNITY}; clamp it"
     return None
 
 
 def threshold_exact(layer: Layer) -> str | None:
-    """From 64 on (in SLAYER's units) SLAYER's CUBA neurons fire at ``v == threshold``, Lava's do not; a sigma-delta
-    neuron's threshold shifted up by 12 bits has to stay in 32."""
+    """Thresholds of CUBA neurons are below 64 in SLAYER's units: above, SLAYER fires at ``v == threshold``, Lava does
+    not. Thresholds of sigma-delta neurons, shifted up by 12 bits, fit into 32."""
     if isinstance(layer.neuron, Sigma):
         return None
     thresholds = np.ravel(layer.neuron.threshold)
@@ -118,26 +118,26 @@ def threshold_exact(layer: Layer) -> str | None:
 
 
 def parameter_shape(layer: Layer) -> str | None:
-    """Each parameter of CUBA neurons is one value or one a channel."""
+    """Each parameter of CUBA neurons is one value, or one per channel."""
     neuron = layer.neuron
     if not isinstance(neuron, Cuba):
         return None
     for name in ("threshold", "current_decay", "voltage_decay"):
         shape = np.shape(getattr(neuron, name))
         if shape not in ((), layer.shape[:1]):
-            return f"{name} has shape {shape}; it takes one value, or one a channel, {layer.shape[:1]}"
+            return f"{name} has shape {shape}; it takes one value, or one per channel, {layer.shape[:1]}"
     return None
 
 
 def loaded_by_lava(layer: Layer) -> str | None:
-    """``hdf5.Network`` raises NotImplementedError at a pool layer."""
+    """Lava can load the layer: ``hdf5.Network`` raises NotImplementedError at a pool layer."""
     if layer.kind == "pool":
         return "Lava loads no pool layers; use a strided convolution"
     return None
 
 
 def delay_range(layer: Layer) -> str | None:
-    """6 bits; 63 is not available to NetX."""
+    """Delays have 6 bits; 63 is not available in NetX."""
     if isinstance(layer, Dense) and layer.delay is not None:
         wrong = ~((layer.delay >= 0) & (layer.delay <= MAX_DELAY))
         if wrong.any():
@@ -146,21 +146,21 @@ def delay_range(layer: Layer) -> str | None:
 
 
 def recurrent_delay(layer: Layer) -> str | None:
-    """Lava drops the weights' exponent in a recurrent layer with delays."""
+    """A recurrent layer has no delays: with delays, Lava drops the exponent of its weights."""
     if isinstance(layer, Dense) and layer.delay is not None and layer.weight_rec is not None:
         return "delays in a recurrent layer are not executed exactly by Lava; leave the delays out"
     return None
 
 
 def bias_without_delay(layer: Layer) -> str | None:
-    """SLAYER delays the bias too, Lava does not."""
+    """No layer has both a bias and delays: SLAYER delays the bias too, Lava does not."""
     if isinstance(layer, Dense) and layer.bias is not None and layer.delay is not None:
-        return "bias and delay together differ between SLAYER and Lava; leave one out"
+        return "a bias together with delays differs between SLAYER and Lava; leave one out"
     return None
 
 
 def no_bias(layer: Layer) -> str | None:
-    """Lava applies a bias one step earlier than SLAYER."""
+    """No layer has a bias: Lava applies it one step earlier than SLAYER."""
     if layer.bias is not None and np.any(layer.bias):
         worst = layer.bias.flat[np.abs(layer.bias).argmax()]
         return f"bias {worst}: Lava applies it one step earlier than SLAYER; train without bias"
@@ -168,11 +168,11 @@ def no_bias(layer: Layer) -> str | None:
 
 
 def kernel_range(layer: Layer) -> str | None:
-    """Lava keeps a convolution's parameters in 8 bits signed."""
+    """The parameters of a convolution fit into 8 signed bits, in which Lava holds them."""
     if isinstance(layer, Conv) and layer.kind != "pool":
         values = (*layer.weight.shape[2:], *layer.stride, *layer.padding, *layer.dilation, layer.groups)
         if max(values) > KERNEL_MAX:
-            return f"kernel, stride, padding, dilation or groups {max(values)} is above {KERNEL_MAX}"
+            return f"kernel, stride, padding, dilation or groups {max(values)} is above {KERNEL_MAX}; make it smaller"
     return None
 
 
@@ -193,8 +193,9 @@ RULES: tuple[Rule, ...] = (
 
 
 def violations(description: NetworkDescription, *, waive: Collection[str] = ()) -> list[RuleViolation]:
-    """All broken rules but those named in ``waive``, first layer first; an empty list if SLAYER, Lava and the chip
-    compute the same.
+    """All violations, from the first layer to the last, without the rules named in ``waive``.
+
+    The list is empty if SLAYER, Lava and the chip compute the same.
 
     Example:
         >>> for each in violations(read_network("network.net").description, waive=("no_bias",)):
@@ -203,7 +204,9 @@ def violations(description: NetworkDescription, *, waive: Collection[str] = ()) 
     """
     rules = [rule for rule in RULES if rule.__name__ not in waive]
     found = ((layer, rule, rule(layer)) for layer in description.layers for rule in rules)
-    average = [RuleViolation("loaded_by_lava", "average", "Lava loads no average layer; read the neurons one by one")]
+    average = [
+        RuleViolation("loaded_by_lava", "average", "Lava loads no average layer; use one output neuron per class")
+    ]
     return [
         *chain_violations(description),
         *(average if description.average is not None and "loaded_by_lava" not in waive else ()),
@@ -212,19 +215,19 @@ def violations(description: NetworkDescription, *, waive: Collection[str] = ()) 
 
 
 def chain_violations(description: NetworkDescription) -> list[RuleViolation]:
-    """Each layer has to take what the one before it gives; a convolution cannot follow a dense layer."""
+    """Layers whose input shape is not the output shape of the layer before; a convolution cannot follow a dense one."""
     return [RuleViolation("chain", layer, text) for layer, text in _broken_links(description)]
 
 
 def _broken_links(description: NetworkDescription) -> Iterator[tuple[str, str]]:
-    """(layer, what is wrong with its place in the chain)."""
+    """Pairs of a layer's name and the violation."""
     shape = description.input_shape
     for index, layer in enumerate(description.layers):
         if isinstance(layer, Input) and index:
             yield layer.name, f"takes values, but is layer {index}; it can only come first"
-        takes = (layer.weight.shape[1],) if isinstance(layer, Dense) else _takes(layer)
-        if takes != ((prod(shape),) if isinstance(layer, Dense) else shape):
-            yield layer.name, f"takes {takes}, is fed {shape}"
+        expected = (layer.weight.shape[1],) if isinstance(layer, Dense) else _input_shape(layer)
+        if expected != ((prod(shape),) if isinstance(layer, Dense) else shape):
+            yield layer.name, f"takes {expected}, is fed {shape}"
         shape = layer.shape
         if min(shape) < 1:
             yield layer.name, f"gives maps of shape {shape}; make kernel or stride smaller"
@@ -237,15 +240,15 @@ def _broken_links(description: NetworkDescription) -> Iterator[tuple[str, str]]:
         )
 
 
-def _takes(layer: Input | Conv) -> tuple[int, ...]:
+def _input_shape(layer: Input | Conv) -> tuple[int, ...]:
     return layer.shape if isinstance(layer, Input) else layer.input_shape
 
 
 def worst_case_current(layer: Layer, steps: int = 1024) -> int:
-    """Bound on |u| of CUBA neurons after ``steps`` steps in which the worst inputs all spike, in state units.
+    """Upper bound of |u| of CUBA neurons if all inputs of one sign spike in each of ``steps`` steps, in state units.
 
-    At 2**23 and above Lava wraps u and SLAYER does not: a warning, since real input is sparse. 0 for an input block,
-    which nothing reaches.
+    From 2**23 on, Lava wraps u and SLAYER does not. This is only a warning, since real input is sparse. 0 for an input
+    block, which has no synapses.
 
     Example:
         >>> [worst_case_current(layer, steps=32) for layer in description.layers]
@@ -258,14 +261,14 @@ def worst_case_current(layer: Layer, steps: int = 1024) -> int:
         for _, weight in _matrices(layer)
     )
     slowest = int(np.min(layer.neuron.current_decay)) if isinstance(layer.neuron, Cuba) else 0
-    remembered = min(steps, -(-DECAY_UNITY // max(slowest, 1)))
-    return (int(per_neuron) << STATE_SHIFT) * remembered
+    accumulated_steps = min(steps, -(-DECAY_UNITY // max(slowest, 1)))
+    return (int(per_neuron) << STATE_SHIFT) * accumulated_steps
 
 
 def overflow_warnings(description: NetworkDescription, steps: int = 1024) -> list[str]:
-    """One line for each layer whose current may leave 24 bits if all its worst inputs spike at once.
+    """One line for each layer whose current can exceed 24 bits if all inputs of one sign spike at once.
 
-    Layers of sigma-delta neurons, and those that are fed their messages, have no such bound and are left out.
+    Layers of sigma-delta neurons, and those that get their messages, have no such bound and are left out.
     """
     graded = [False, *(layer.neuron.graded for layer in description.layers)]
     bounds = (
@@ -274,7 +277,7 @@ def overflow_warnings(description: NetworkDescription, steps: int = 1024) -> lis
         if isinstance(layer.neuron, Cuba) and not messages
     )
     return [
-        f"layer {name}: current may reach {bound} if all inputs spike at once; it wraps at {STATE_LIMIT}"
+        f"layer {name}: current can reach {bound} if all inputs spike at once; Lava wraps it at {STATE_LIMIT}"
         for name, bound in bounds
         if bound >= STATE_LIMIT
     ]

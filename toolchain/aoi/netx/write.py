@@ -1,8 +1,8 @@
-"""NetworkDescription → NetX HDF5 file that stock ``hdf5.Network`` loads, plus the group ``/aoi``.
+"""Writes a NetworkDescription as a NetX HDF5 file, which stock ``hdf5.Network`` loads, plus the group ``/aoi``.
 
-Order of the layers in the file: if spikes of shape (C, H, W) are fed in, an ``input`` layer without neuron that gives
-the shape; a ``flatten`` layer before the dense layer that takes maps; ``average`` last; fields and types as in SLAYER's
-own ``export_hdf5``. Lava takes the input of a convolution as (W, H, C), that of a first dense layer as (C * H * W,).
+Additional layers in the file: ``input``, without neuron, for the shape of input spikes (C, H, W); ``flatten`` before a
+dense layer that takes maps; ``average`` last. Fields and types are those of SLAYER's own ``export_hdf5``. In Lava, the
+input of a first convolution has shape (W, H, C), that of a first dense layer (C * H * W,).
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ def write_network(
     *,
     allow_bias: bool = False,
 ) -> None:
-    """Writes a network file, whole or not at all; one that is there already is replaced.
+    """Writes a network file atomically; replaces an existing one.
 
     Args:
         path: the file.
         description: the network.
-        metadata: contents of the group ``/aoi``; None: no such group.
-        trained_on: uint64 fingerprints (n,) of the recordings that training and validation saw.
-        allow_bias: let biases pass, which Lava applies one step earlier than SLAYER.
+        metadata: content of the group ``/aoi``; None: no such group.
+        trained_on: fingerprints of the recordings used for training and validation, uint64 (n,).
+        allow_bias: accept biases, although Lava applies them one step earlier than SLAYER.
 
     Raises:
-        NetXError: Lava would not execute the network as SLAYER does, naming rule, layer and value; or the file cannot
-            be written.
+        NetXError: Lava would not execute the network like SLAYER (the message names rule, layer and value), the
+            metadata does not match the network, or the file cannot be written.
 
     Example:
         >>> layer = Dense("0", np.full((10, 784), 2, np.int32), Cuba(threshold=64, current_decay=1024, voltage_decay=0))
@@ -66,7 +66,7 @@ def write_network(
 
 
 def update_metadata(path: str | PathLike[str], metadata: Metadata) -> None:
-    """Gives the file new metadata in one atomic step; the rest of it stays as it is. Raises NetXError.
+    """Replaces the metadata of a file atomically and leaves the rest unchanged. Raises NetXError.
 
     Example:
         >>> network = read_network("network.net")
@@ -81,7 +81,7 @@ def update_metadata(path: str | PathLike[str], metadata: Metadata) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """As ``atomic_path``; what h5py refuses leaves as a NetXError."""
+    """As ``atomic_path``; turns h5py's errors into NetXError."""
     try:
         with atomic_path(path) as temporary:
             yield temporary
@@ -100,7 +100,7 @@ def _write_blocks(file: Any, description: NetworkDescription) -> None:
 
 
 def _blocks(description: NetworkDescription) -> Iterator[tuple[str, Layer | tuple[int, ...] | None]]:
-    """(type, layer) of each layer of the file; of those without neurons the shape alone, None where nobody asks."""
+    """Type and layer of each layer in the file. A layer without neurons has only a shape, or None for ``flatten``."""
     shape = description.input_shape
     if len(shape) > 1 and not description.takes_values:
         yield "input", shape
@@ -117,7 +117,7 @@ def _blocks(description: NetworkDescription) -> Iterator[tuple[str, Layer | tupl
 
 
 def _write_layer(group: Any, layer: Layer) -> None:
-    """Shapes are (C, H, W), (n, 1, 1) for a dense layer; weights float32, delays float32 and biases int."""
+    """Writes a layer: shape (C, H, W), or (n, 1, 1) if dense; weights and delays float32, biases int32."""
     if isinstance(layer, Input):
         group["shape"] = np.array(layer.shape)
         group["weight"], group["bias"] = layer.scale, layer.offset
@@ -143,15 +143,17 @@ def _write_layer(group: Any, layer: Layer) -> None:
 
 
 def _write_synapses(group: Any, key: str, weight: np.ndarray) -> None:
-    """Quantised weights repeat a few values: deflated by HDF5 itself they take a fifth of the room, and any reader
-    inflates them without being told."""
+    """Compresses weights with HDF5's own filter, which every reader decompresses automatically.
+
+    Quantised weights repeat a few values and shrink to a fifth.
+    """
     group.create_dataset(key, data=weight.astype(np.float32), compression="gzip", shuffle=True)
 
 
 def _spread_delay(delay: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(out,) or (in,) where all synapses of an output or of an input have one delay, else (out, in); float32.
+    """Delays as float32 (out,) or (in,) if they depend only on the output or the input, otherwise (out, in).
 
-    Where ``out == in``, Lava takes a list for one of outputs.
+    If ``out == in``, Lava reads a list as delays of outputs.
     """
     full = np.broadcast_to(delay, shape).astype(np.float32)
     if (full == full[:, :1]).all():
@@ -160,7 +162,7 @@ def _spread_delay(delay: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _write_neuron(group: Any, neuron: Neuron) -> None:
-    # Texts of fixed length: HDF5 reads the other kind from a heap, which a flipped bit breaks.
+    # Texts of fixed length: HDF5 reads other texts from a heap, which a flipped bit breaks.
     if isinstance(neuron, Cuba):
         group["type"] = np.bytes_("CUBA")
         group["iDecay"], group["vDecay"] = neuron.current_decay, neuron.voltage_decay

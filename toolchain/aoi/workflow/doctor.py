@@ -124,7 +124,7 @@ def _is_here(module: str) -> bool:
 def _slurm() -> Check:
     from aoi_deploy.cluster import slurm
 
-    reason = slurm.missing()
+    reason = slurm.unavailable()
     if reason is None and not _is_here("submitit"):
         reason = "submitit; pip install 'aoi-toolchain[cluster]'"
     if reason:

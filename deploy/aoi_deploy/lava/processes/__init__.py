@@ -1,4 +1,4 @@
-"""Lava processes at both ends of the network, each in one file with its model.
+"""Our own Lava processes: event source, network and cutoff monitor, each in one file with its models.
 
-Lava executes every file of this folder when it compiles: nothing else belongs here.
+Lava executes every file in this folder when it compiles, so nothing else belongs here.
 """

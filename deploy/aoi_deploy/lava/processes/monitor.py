@@ -1,4 +1,4 @@
-"""The process that reads the network, decides, and ends the sample."""
+"""The process that reads the network's output, decides, and ends the sample."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from aoi_deploy.lava.feed import RESULT, MonitorSettings
 
 
 class CutoffMonitor(AbstractProcess):
-    """Accumulates the readout and asks the stopping rule in each output step t = 1..T (Lava step t + L of a sample).
+    """Accumulates the readout and applies the stopping rule in each output step t = 1..T (Lava step t + L of a sample).
 
-    Where the rule stops, or at T, it sends the result and calls a management phase, in which every process clears its
-    state: the following Lava step is the first of the next sample. Where samples have slots of fixed length, it sends
-    the result and waits for the next slot. Where they come step by step, it sends the result at once: the Lava step
-    ends only when the source has its next one.
+    When the rule stops, or at T, it requests a management phase, in which every process clears its state, and sends the
+    result; the following Lava step is the first of the next sample. With slots of fixed length, it sends the result and
+    waits for the next slot. With samples that arrive step by step, it sends the result immediately, as the Lava step
+    ends only when the source has its next step.
     """
 
     def __init__(self, *, shape: tuple[int, ...], settings: MonitorSettings) -> None:
@@ -47,12 +47,12 @@ class PyCutoffMonitorModel(SampleModel):
         super().__init__(proc_params)
         self._settings: MonitorSettings = proc_params["settings"]
         self._rule: Rule | None = None
-        self._memory: Any = None  # the rule's, of this sample
+        self._memory: Any = None  # of the rule, for this sample
         self._scores = np.zeros((1, self._settings.groups), dtype=np.int64)
         self._sequence = 0
-        self._begin = 0  # Lava's time step before the first one of the sample
+        self._begin = 0  # Lava's time step before the first step of the sample
         self._decided = False
-        self._idle = False  # decided, and the slot is not over
+        self._idle = False  # decided, waiting for the end of the slot
 
     def run_spk(self) -> None:
         # (W, H, C) → C, H, W order
@@ -66,7 +66,7 @@ class PyCutoffMonitorModel(SampleModel):
         step = self.time_step - self._begin - self._settings.latency
         if step < 1 or self._idle:
             return
-        if step == 1:  # not before: the network's end runs one step ahead of a source that waits for a sample
+        if step == 1:  # not earlier: the network's output runs one step ahead of a source that waits for a sample
             while self._settings.rules.poll():
                 self._rule = self._settings.rules.recv()
             self._memory = self._rule.begin(1) if self._rule is not None else None
@@ -95,7 +95,7 @@ class PyCutoffMonitorModel(SampleModel):
 
     def _send(self, step: int, executed: int) -> None:
         confidence = self._rule.confidence(self._scores, step) if self._rule else softmax_peak(self._scores)
-        # The other processes wait meanwhile: fixed fields take a tenth of the time of a pickle.
+        # The other processes wait for this; fixed fields take a tenth of the time of pickling.
         head = RESULT.pack(
             self._sequence, int(self._scores[0].argmax()), float(confidence[0]), step, executed, time.monotonic()
         )

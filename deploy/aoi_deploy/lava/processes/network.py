@@ -1,4 +1,4 @@
-"""The network as one process; the run configuration's tag decides what stands behind its two ports."""
+"""The network as one process with two ports; the tag of the run configuration selects its model."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from aoi_deploy.lava.api import (
 )
 from aoi_deploy.lava.channel import set_spin_time
 
-_SPIN_S = 100e-6  # about a step
+_SPIN_S = 100e-6  # about one step
 
 
 class SpikingNetwork(AbstractProcess):
-    """Takes spikes (or values) and sends what the output layer sends, L steps later; shapes are Lava's, (W, H, C).
+    """Receives spikes (or values) and sends the output layer's messages L steps later; shapes are Lava's, (W, H, C).
 
-    ``stock``: the network as lava-dl builds it, and the port that takes its input. ``engine``: the same as an engine,
-    with the ``readout`` to send.
+    ``stock``: the network as lava-dl builds it, and its input port. ``engine``: the engine of the same network, with
+    the ``readout`` to send.
     """
 
     def __init__(
@@ -48,16 +48,16 @@ class SpikingNetwork(AbstractProcess):
         super().__init__(output_shape=output_shape, engine=engine, readout=readout)
         self.inp = InPort(shape=input_shape)
         self.out = OutPort(shape=output_shape)
-        if stock is not None:  # as lava-dl's blocks hold their parts: Lava finds them by their connections
-            network, entry = stock
-            self.inp.connect(entry)
+        if stock is not None:  # Lava finds the inner processes by their connections, as in lava-dl's blocks
+            network, input_port = stock
+            self.inp.connect(input_port)
             network.out.connect(self.out)
 
 
 @implements(proc=SpikingNetwork, protocol=LoihiProtocol)
 @tag("fixed_pt")
 class PyStockNetworkModel(AbstractSubProcessModel):
-    """Lava's own graph: one process for the synapses and one for the neurons of each block."""
+    """lava-dl's graph: one process for the synapses and one for the neurons of each block."""
 
     def __init__(self, proc: AbstractProcess) -> None:
         pass
@@ -67,11 +67,10 @@ class PyStockNetworkModel(AbstractSubProcessModel):
 @requires(CPU)
 @tag("fused")
 class PyFusedNetworkModel(SampleModel):
-    """The whole network in one process, on the engine: the same spikes in the same Lava steps as the stock graph.
+    """The whole network in one process, on the engine, with the same spikes in the same Lava steps as the stock graph.
 
-    What the output layer sends in Lava step t depends on inputs up to step t - L. So it is sent first, the step is
-    reported as done, and the next one is computed while the other processes are at work; inputs wait here until they
-    are due.
+    The output of Lava step t depends on inputs up to step t - L only. Therefore it is sent first and the step reported
+    as done; the next output is computed while the other processes run. Inputs are queued until they are needed.
     """
 
     inp: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
@@ -85,26 +84,26 @@ class PyFusedNetworkModel(SampleModel):
         self._fill = list(self._engine.pipeline_fill(self._readout))
         self._state = self._engine.start()
         self._start()
-        if len(os.sched_getaffinity(0)) > 1:  # it gets a core of its own
+        if len(os.sched_getaffinity(0)) > 1:  # the session pins it to a core of its own
             set_spin_time(_SPIN_S)
 
     def _start(self) -> None:
         self._engine.restart(self._state)
-        self._waiting: deque[np.ndarray] = deque()
-        self._ahead = deque(self._fill)  # what is sent before the first input shows, then one step at a time
+        self._inputs: deque[np.ndarray] = deque()
+        self._outputs = deque(self._fill)  # first those that precede any effect of the input, then one at a time
 
     def run_spk(self) -> None:
-        self.out.send(self._ahead.popleft().reshape(self._shape).T)
-        self._waiting.append(self.inp.recv().T)
+        self.out.send(self._outputs.popleft().reshape(self._shape).T)
+        self._inputs.append(self.inp.recv().T)
 
     def _spike(self) -> None:
         super()._spike()  # run_spk, and the report to the runtime service
-        if not self._ahead:
-            due = self._waiting.popleft().reshape(1, *self._engine.description.input_shape)
-            self._ahead.append(self._engine.step(self._state, due, readout=self._readout)[0])
+        if not self._outputs:
+            frame = self._inputs.popleft().reshape(1, *self._engine.description.input_shape)
+            self._outputs.append(self._engine.step(self._state, frame, readout=self._readout)[0])
 
     def post_guard(self) -> bool:
-        return self.phase is self.Phase.POST_MGMT  # takes part in a management phase, never asks for one
+        return self.phase is self.Phase.POST_MGMT  # takes part in a management phase, never requests one
 
     def run_post_mgmt(self) -> None:
         self._start()

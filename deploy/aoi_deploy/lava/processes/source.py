@@ -1,4 +1,4 @@
-"""The process that feeds the network: one timestep of spikes, or values, in each Lava step."""
+"""The process that feeds the network one timestep of spikes, or values, in each Lava step."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from aoi_deploy.lava.feed import SampleFeed
 
 
 class EventSource(AbstractProcess):
-    """Sends the samples of ``feed`` one after another: their T steps, then zeros until the monitor has decided, or for
-    the rest of a ``slot`` of so many steps.
+    """Sends the samples of ``feed`` one after another: T steps, then zeros until the monitor decides or the slot ends.
 
-    Between samples it waits for the next one, and the whole network with it: no step runs while nothing is to do. So it
-    does within a sample whose steps come one by one.
+    ``slot`` is the fixed number of steps per sample, None for none. Between samples it waits for the next one, and the
+    whole network waits with it: no step runs without input. The same holds between the steps of a sample that arrives
+    step by step.
     """
 
     def __init__(self, *, shape: tuple[int, ...], feed: SampleFeed, slot: int | None = None) -> None:
@@ -46,20 +46,20 @@ class PyEventSourceModel(SampleModel):
         self._slot: int | None = proc_params["slot"]
         self._silence = np.zeros(proc_params["shape"], dtype=np.uint8)
         self._sequence = 0
-        self._step = 0  # steps of the current sample that were sent
+        self._step = 0  # number of steps sent of the current sample
 
     def run_spk(self) -> None:
         if self._step == self._slot:
             self.run_post_mgmt()
         if self._step < self._feed.parts:
             self._frames = self._feed.take(self._sequence, self._step)
-            if self._slot is not None:  # its place may be given away once it is decided, before it is sent
+            if self._slot is not None:  # once decided, its place in the feed may be overwritten before all is sent
                 self._frames = self._frames.copy()
         self.s_out.send(self._frames[self._step] if self._step < len(self._frames) else self._silence)
         self._step += 1
 
     def post_guard(self) -> bool:
-        return self.phase is self.Phase.POST_MGMT  # takes part in a management phase, never asks for one
+        return self.phase is self.Phase.POST_MGMT  # takes part in a management phase, never requests one
 
     def run_post_mgmt(self) -> None:
         self._feed.skip_remaining(self._step)
