@@ -17,6 +17,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["AOI_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the Python versions in which the wheel was installed, from all workers."""
+    passed = terminalreporter.getreports("passed")
+    tried = sorted({value for report in passed for name, value in report.user_properties if name == "python"})
+    if tried:
+        terminalreporter.write_line(f"the wheel installs and runs on Python {', '.join(map(str, tried))}")
+
+
 @pytest.fixture(scope="session")
 def nmnist_folder() -> Path:
     """A folder of real N-MNIST recordings, Train/<label>/*.bin."""

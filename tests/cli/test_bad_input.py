@@ -71,7 +71,7 @@ def test_small_valid_folder_trains(aoi: Aoi, tmp_path: Path, recordings: Path) -
 def test_train_configuration(aoi: Aoi, tmp_path: Path) -> None:
     refuse(train(aoi, tmp_path, "--set", "training.epoch=3"), "unknown key 'training.epoch'")
     refuse(train(aoi, tmp_path, "--set", "training.batch_size=big"), "training.batch_size", "'big'")
-    refuse(aoi("train", tmp_path / "none.yaml"), "none.yaml", "configs/")
+    refuse(aoi("train", tmp_path / "none.yaml"), "none.yaml", str(config_folder()))
 
 
 def test_train_data(aoi: Aoi, tmp_path: Path, recordings: Path) -> None:

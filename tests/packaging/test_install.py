@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,9 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_core_by_plain_pip_then_lava(version: str, built: Built, project: Path, tmp_path: Path) -> None:
+def test_core_by_plain_pip_then_lava(
+    version: str, built: Built, project: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     interpreter = find_python(version)
     if interpreter is None:
         pytest.skip(f"this machine has no Python {version}, or no .tools/bin/uv to find it: run 'make setup'")
@@ -62,7 +65,8 @@ def test_core_by_plain_pip_then_lava(version: str, built: Built, project: Path, 
     arguments = ["--data", "digits", "--samples", "20", "--json"]
     deployed = json.loads(run(aoi, "deploy", net, *arguments, cwd=project, **cache))
     assert (deployed["samples"], deployed["target"]) == (20, "sim")
-    print(f"Python {version}: {len(packages)} packages by plain pip, then Lava")
+    exact = run(python, "-c", "import platform; print(platform.python_version())", cwd=project)
+    record_property("python", exact.strip())
 
 
 @pytest.mark.timeout(1500)

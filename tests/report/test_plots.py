@@ -9,7 +9,7 @@ from matplotlib import image
 
 from aoi.cutoff.rule import ConfidenceRule, decide
 from aoi.evaluation.anytime import AnytimeResult, anytime_result
-from aoi.report.plots import plot_accuracy, plot_decisions
+from aoi.report.plots import accuracy_figure, decision_figure, save
 
 
 def result(threshold: float) -> AnytimeResult:
@@ -21,10 +21,10 @@ def result(threshold: float) -> AnytimeResult:
 
 
 def test_plots_are_written(tmp_path: Path) -> None:
-    for plot in (plot_accuracy, plot_decisions):
+    for plot in (accuracy_figure, decision_figure):
         early, late = tmp_path / "early.png", tmp_path / "late.png"
-        plot(result(0.5), early)
-        plot(result(0.99), late)
+        save(plot(result(0.5)), early)
+        save(plot(result(0.99)), late)
         pixels = image.imread(early)
         assert pixels.shape[0] > 400
         assert pixels.std() > 0.05

@@ -392,7 +392,7 @@ def _read_pool(layer: Fields, name: str, incoming: _Incoming) -> Conv:
 
 def _maps(layer: Fields, incoming: _Incoming) -> tuple[int, int, int]:
     if incoming.shape is None:
-        raise layer.fail("no input layer gives the shape; add one, or read the file with input_shape=(C, H, W)")
+        raise layer.fail("no input layer gives the shape; add one, or give input_shape (C, H, W)")
     if len(incoming.shape) != 3 or incoming.flat:
         raise layer.fail(
             f"a convolution takes maps (C, H, W), it is fed {incoming.shape}{' flattened' * incoming.flat}"

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +24,7 @@ from aoi.live.decide import Live, LiveEngine
 from aoi.live.receive import Arrival, ReceiveCounts
 from aoi.live.windows import Windows
 from aoi.workflow.network import Network
-from aoi.workflow.recordings import open_configured, resolve_source
+from aoi.workflow.recordings import encoding_for, open_configured, resolve_source
 
 Executor = Literal["engine", "lava"]
 
@@ -67,18 +66,15 @@ def live_encoding(network: Network, window_us: int | None, bins: int | None) -> 
     """The encoding in the file, or one of ``window_us`` (µs) and ``bins`` if it has none. Raises DataError."""
     shape = network.description.input_shape
     if network.encoding is not None:
-        if window_us is not None or bins is not None:
-            raise DataError(f"{network.path}: its encoding is fixed in the file; leave out bins and window_us")
-        encoding = network.encoding
-    elif window_us is None or bins is None or len(shape) != 3:
-        raise DataError(
-            f"{network.path}: the file has no encoding; give window_us and bins, if its input has the shape (C, H, W)"
-        )
+        sensor_size = network.encoding.sensor_size
+    elif len(shape) == 3:
+        sensor_size = (shape[2], shape[1], shape[0])
     else:
-        encoding = Encoding(sensor_size=(shape[2], shape[1], shape[0]), window_us=window_us, bins=bins)
-    if prod(encoding.shape[:3]) != prod(shape):
-        raise DataError(f"{network.path}: takes {shape} spikes per step, its encoding gives {encoding.shape[:3]}")
-    return encoding
+        raise DataError(
+            f"{network.path}: the file has no encoding, and its input shape {shape} does not give the sensor size; "
+            "use a network whose input has the shape (C, H, W)"
+        )
+    return encoding_for(network, sensor_size, window_us, bins)
 
 
 def open_playlist(source: str, split: str, network: Network | None = None) -> Playlist:
