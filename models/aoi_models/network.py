@@ -223,7 +223,7 @@ def _checked_conv_block(layer: ConvSpec, shape: tuple[int, ...], spec: NetworkSp
 def _slayer_difference(layer: Layer) -> str | None:
     """What SLAYER executes differently from the chip in this layer, if anything."""
     if not isinstance(layer.neuron, Cuba) or isinstance(layer, Input):
-        return f"a {layer.kind} block of {type(layer.neuron).__name__} neurons"
+        return f"{layer.kind} block of {type(layer.neuron).__name__} neurons"
     if any(np.ndim(value) for value in vars(layer.neuron).values()):
         return "neuron parameters that differ between channels"
     if layer.bias is not None:

@@ -158,7 +158,7 @@ def test_folders_without_a_run_are_not_overwritten(aoi: Aoi, tmp_path: Path, rec
     refuse(aoi("demo", "--run", other), "holds no run")
     assert (other / "logs" / "precious.txt").read_text() == "mine"
     assert (other / "config.yaml").read_text() == "mine"
-    refuse(aoi("train", CONFIG, "--run", "", "--data", recordings), "run '':", "runs/mine")
+    refuse(aoi("train", CONFIG, "--run", "", "--data", recordings), "run '.':", "runs/mine")
     refuse(aoi("train", CONFIG, "--run", other / "config.yaml" / "x", "--data", recordings), "is a file")
     refuse(train(aoi, tmp_path, "--data", recordings, "--set", "name=.."), "name")
     refuse(train(aoi, tmp_path, "--data", ""), "data.source")

@@ -62,7 +62,7 @@ def test_sigma_delta_networks_take_values(aoi: Aoi, sigma_delta: Path) -> None:
     }
     assert found["compared"] == 2 * 10 * (72 * 2 + 48 * 3 + 4 * 2)
     assert found["input"] == "random:0.5, values -128 to 127, else 0"
-    assert "slayer: layer 0: an input block of Delta neurons" in found["left_out"][0]
+    assert "slayer: layer 0: input block of Delta neurons" in found["left_out"][0]
     assert report(aoi, sigma_delta, "--against", "engine")["compared"] == 2 * 10 * (72 * 2 + 48 * 3 + 4 * 2 + 4)
 
 

@@ -266,7 +266,7 @@ def test_encoding_provides_a_missing_input_shape(network, description):
     assert read_network(network).description.input_shape == (2, 7, 6)
     with h5py.File(network, "r+") as file:
         del file["aoi"]
-    with pytest.raises(NetXError, match=r"input layer.*input_shape="):
+    with pytest.raises(NetXError, match=r"input layer.*give input_shape"):
         read_network(network)
     assert read_network(network, input_shape=(2, 7, 6)).description.layers[0].shape == (4, 4, 4)
     with pytest.raises(NetXError, match=r"takes maps"):

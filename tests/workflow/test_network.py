@@ -20,7 +20,7 @@ def test_run_folder_and_file_are_the_same_network(tmp_path: Path) -> None:
     assert folder.path == file.path
     assert folder.rule == file.rule == zoo.rule
     assert (file.readout, file.steps, len(file.classes)) == ("spikes", 24, 10)
-    for words in ("2x16x16 spikes a step", "10 outputs", "T = 24", "rule confidence >= "):
+    for words in ("2x16x16 spikes per step", "10 outputs", "T = 24", "rule confidence >= "):
         assert words in repr(file)
 
 
