@@ -1,4 +1,4 @@
-"""The README's Python, as it stands there."""
+"""The Python code of the README."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def python_blocks() -> list[str]:
-    """The first needs the core alone, the second goes on from it and needs Lava."""
+    """The Python blocks: the first needs only the core, the second continues it and needs Lava."""
     return re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)

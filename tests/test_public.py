@@ -48,7 +48,7 @@ def test_import_imports_no_heavy_package() -> None:
 
 
 def test_core_needs_neither_torch_nor_lava(tmp_path: Path) -> None:
-    """Load, open, evaluate, run, calibrate, report, decide live: with both blocked."""
+    """Loads, opens, evaluates, runs, calibrates, reports and decides live with both blocked."""
     code = """
 import sys
 class Blocked:
@@ -81,7 +81,7 @@ for arguments in (
     ["export-monitor", copy, "--out", copy.parent / "c", "--rule", "int-confidence:0.9"],
 ):
     assert run([str(each) for each in arguments]) == 0, arguments
-assert run(["doctor"]) == 1  # Lava is installed here, and broken: it is blocked
+assert run(["doctor"]) == 1  # Lava is installed but blocked, so that it counts as broken
 assert run(["deploy", str(copy), "--no-cutoff", "--samples", "2"]) == 2
 assert run(["verify", str(copy)]) == 2
 """
@@ -91,7 +91,7 @@ assert run(["verify", str(copy)]) == 2
 
 
 def test_code_of_the_readme_runs(tmp_path: Path) -> None:
-    """As it stands there, in a folder that has ``models``, ``deploy`` and ``toolchain`` of its own."""
+    """Unchanged, in a folder with the user's own ``models``, ``deploy`` and ``toolchain``."""
     for name in ("models", "deploy", "toolchain"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise ImportError('a folder of the user was imported')")
@@ -104,7 +104,7 @@ def test_code_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_examples_in_docstrings_are_correct(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that need no training: each is executed and compared with what it claims."""
+    """Executes the examples that need no training, and compares their output."""
     net = aoi.load("zoo:digits")
     data = aoi.open_data("digits", net, split="test")
     runner = doctest.DocTestRunner()

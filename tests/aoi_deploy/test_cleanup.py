@@ -152,7 +152,7 @@ def test_exception_in_a_process_model(start: Callable[[Scenario], Victim]) -> No
     victim = start(scenario)
     seen = victim.receive()
     assert (seen["left"], seen["error"]) == ([], "DeployError")
-    assert "'CutoffMonitor' failed: ZeroDivisionError: the rule broke (test_ways_out.py, line" in seen["text"]
+    assert "'CutoffMonitor' failed: ZeroDivisionError: the rule broke (test_cleanup.py, line" in seen["text"]
     assert victim.end() == 1
 
 
