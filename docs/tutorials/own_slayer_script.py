@@ -24,8 +24,8 @@ from torch.nn.functional import pad
 
 import aoi
 from aoi.compat import enable_slayer
-from aoi.events.dataset import open_dataset
 from aoi.events.encoding import Encoding
+from aoi.events.opening import open_dataset
 from aoi.events.spikes import load_spikes
 from aoi.events.splits import SplitOptions, split_indices
 from aoi.experiment.augment import AugmentConfig

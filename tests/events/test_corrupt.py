@@ -7,9 +7,9 @@ import pytest
 
 from aoi.errors import DataError
 from aoi.events.corrupt import HOT_HZ, Corruption, _seed, parse_corruptions
-from aoi.events.dataset import open_dataset
 from aoi.events.encode import encode
 from aoi.events.encoding import Encoding
+from aoi.events.opening import open_dataset
 from aoi.events.recording import EVENT, fingerprint, make_events
 from aoi.events.spikes import load_spikes
 from tests.events.event_files import write_folder

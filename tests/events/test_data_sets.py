@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from aoi.errors import DataError
-from aoi.events.dataset import RecordingRef, open_dataset
+from aoi.events.dataset import RecordingRef
 from aoi.events.digits import Digits, DigitsOptions
+from aoi.events.opening import open_dataset
 from aoi.events.splits import SplitOptions, require_split, split_indices, split_of
 from tests.events.event_files import bin_bytes, some_events, write_folder
 

@@ -13,9 +13,9 @@ import pytest
 
 from aoi.errors import DataError
 from aoi.events import sets
-from aoi.events.dataset import open_dataset
 from aoi.events.encode import encode
 from aoi.events.encoding import Encoding
+from aoi.events.opening import open_dataset
 from aoi.events.sets import SETS
 from aoi.events.splits import SplitOptions, split_indices
 from tests.events.event_files import write_folder

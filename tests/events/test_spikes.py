@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aoi.errors import DataError
-from aoi.events.dataset import open_dataset
 from aoi.events.encode import encode
 from aoi.events.encoding import Encoding
+from aoi.events.opening import open_dataset
 from aoi.events.recording import fingerprint
 from aoi.events.spikes import SpikeData, load_spikes, pack
 from tests.events.event_files import relaid, some_events, write_folder

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from aoi.command import aoi_command
-from aoi.events.dataset import open_dataset
 from aoi.events.encoding import Encoding
+from aoi.events.opening import open_dataset
 from aoi.events.spikes import load_spikes
 from aoi_models.training.batches import Shard, batches
 from aoi_models.training.processes import Processes, processes

@@ -15,8 +15,9 @@ from aoi.choices import Split, parse_split
 from aoi.errors import DataError
 from aoi.events.config import DataConfig
 from aoi.events.corrupt import Corruption
-from aoi.events.dataset import EventDataset, open_dataset
+from aoi.events.dataset import EventDataset
 from aoi.events.encoding import Encoding
+from aoi.events.opening import open_dataset
 from aoi.events.spikes import SpikeData, load_spikes, pack
 from aoi.events.splits import require_split
 from aoi.workflow.network import Network
