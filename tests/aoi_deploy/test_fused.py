@@ -73,7 +73,13 @@ def network(kind: str, make: Make, path: Path) -> tuple[NetworkFile, np.ndarray]
     return file, spikes(file, 6, STEPS)
 
 
-@pytest.mark.parametrize("kind", ["dense", "delay", "recurrent", "voltage", "conv", "biased", "sdnn", "cuba"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("dense", "recurrent", "conv", "sdnn"),
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("delay", "voltage", "biased", "cuba")),
+    ],
+)
 def test_same_spikes_in_the_same_lava_steps(kind, make: Make, tmp_path: Path, monkeypatch) -> None:
     """Also if the rule stops samples early and the next one starts from cleared state."""
     file, samples = network(kind, make, tmp_path)

@@ -249,6 +249,7 @@ def test_memory_stays_flat_over_a_thousand_samples(make: Make) -> None:
     assert sizes[-1] - sizes[3] < 2 << 20, sizes  # 1,000 samples after the first 200
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_over_sessions(make: Make) -> None:
     file = make("dense")
     sizes, files = [], []

@@ -48,6 +48,7 @@ def rows_of(aoi: Aoi, *arguments: object) -> tuple[dict[str, dict], dict]:
     return {row["name"]: row for row in found["benchmarks"]}, found
 
 
+@pytest.mark.slow
 def test_engine(aoi: Aoi) -> None:
     rows, _ = rows_of(aoi, "engine")
     assert set(rows) == NAMES["engine"]
@@ -59,6 +60,7 @@ def test_engine(aoi: Aoi) -> None:
     assert rows["mnist/slayer"]["peer_setting"]["threads"] in (1, 2)
 
 
+@pytest.mark.slow
 def test_lava(aoi: Aoi) -> None:
     rows, _ = rows_of(aoi, "lava")
     assert set(rows) == NAMES["lava"]
@@ -71,6 +73,7 @@ def test_training(aoi: Aoi) -> None:
     assert set(rows_of(aoi, "training")[0]) == NAMES["training"]
 
 
+@pytest.mark.slow
 def test_scaling_writes_a_picture_and_a_table(aoi: Aoi, tmp_path: Path) -> None:
     picture = tmp_path / "scaling.png"
     _, found = rows_of(aoi, "scaling", "--out", picture)
@@ -82,6 +85,7 @@ def test_scaling_writes_a_picture_and_a_table(aoi: Aoi, tmp_path: Path) -> None:
         assert all(math.isfinite(slope) for slope in sweep["slope"].values())
 
 
+@pytest.mark.slow
 def test_calibration_prints_the_tables(aoi: Aoi, tmp_path: Path) -> None:
     result = aoi("bench", "calibration", "--network", tmp_path / "none.net", "--quick")
     assert result.returncode == 0, result.stderr
@@ -90,6 +94,7 @@ def test_calibration_prints_the_tables(aoi: Aoi, tmp_path: Path) -> None:
     assert "none.net does not exist, so the rows on digits are left out; make it with 'aoi demo'" in result.stdout
 
 
+@pytest.mark.slow
 def test_calibration_on_a_trained_network(aoi: Aoi, trained: Path) -> None:
     result = aoi("bench", "calibration", "--network", trained / "network.net", "--quick")
     assert result.returncode == 0, result.stderr

@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.cli.conftest import Aoi
 from tests.report.browser import Browser, needs_browser, open_browser
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]
 
 READINGS = {  # element → key of `aoi evaluate --json`, digits of its table
     "x-accuracy": ("accuracy", 4),

@@ -116,6 +116,7 @@ def test_numbers_that_are_not_probabilities_are_refused(value: float) -> None:
         calibrate(*streams(20, 0), risk=value)
 
 
+@pytest.mark.slow
 def test_the_uncertified_choice_keeps_its_drop_on_new_recordings() -> None:
     """60 calibrations on 200 recordings each: the drop on new ones stays within max_drop in nine of ten."""
     scores, labels = streams(20_000, 5)

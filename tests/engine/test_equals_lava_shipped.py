@@ -141,7 +141,7 @@ def test_pilotnet_lif_input_block(shipped, golden):
     np.testing.assert_array_equal(traces[0].s[0], golden("pilotnet_lif/input")[..., :16])
 
 
-@pytest.mark.parametrize("values", [False, True])
+@pytest.mark.parametrize("values", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_pilotnet_lif(values, shipped, golden):
     file = read_network(shipped("gts/pilotnet_lif/network.net"), input_block=values)
     image = np.load(shipped("gts/pilotnet_lif/image.npy")).transpose(2, 1, 0)

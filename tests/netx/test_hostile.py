@@ -24,7 +24,7 @@ from aoi.netx.probe import completes_in_child
 from aoi.netx.write import _write_blocks
 
 pytestmark = pytest.mark.timeout(120)
-MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def read_or_refuse(path: Path) -> None:
