@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from aoi.engine import Engine
-from aoi.netx import NetworkFile, read_network
+from aoi.netx import Cuba, Dense, NetworkDescription, NetworkFile, read_network, write_network
 from aoi_deploy.lava.trace import lava_trace
 from tests.aoi_deploy.lava_networks import Make, spikes
 
@@ -54,6 +54,20 @@ def test_every_layer_and_step_equals_the_engine(make: Make, kind: str) -> None:
         np.testing.assert_array_equal(ours.u, theirs.u)
         np.testing.assert_array_equal(ours.v, theirs.v)
     assert all(0.01 < t.s.mean() < 0.9 for t in traces[:-1])
+
+
+def test_recurrent_output_that_never_fires(tmp_path: Path) -> None:
+    """Its voltage cannot be the readout, and its spikes say nothing; its states can be compared all the same."""
+    rng = np.random.default_rng(0)
+    weight, weight_rec = (2 * rng.integers(-60, 60, (3, size), dtype=np.int32) for size in (8, 3))
+    layer = Dense("0", weight, Cuba(1 << 17, 300, 20), weight_rec=weight_rec)
+    write_network(tmp_path / "recurrent.net", NetworkDescription((8,), (layer,)))
+    file = read_network(tmp_path / "recurrent.net")
+    samples = (rng.random((2, 8, 12)) < 0.4).astype(np.uint8)
+    (ours,), (theirs,) = lava_trace(file, samples), Engine(file.description).run(samples, return_traces=True).traces
+    assert ours.v.any()
+    np.testing.assert_array_equal(ours.u, theirs.u)
+    np.testing.assert_array_equal(ours.v, theirs.v)
 
 
 def test_samples_do_not_affect_one_another(make: Make) -> None:

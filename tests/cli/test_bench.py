@@ -160,6 +160,7 @@ def test_bandwidth_is_plausible() -> None:
 
 EVALUATE = """
 import os, pty, sys
+from aoi.command import aoi_command
 pid, terminal = pty.fork()
 if pid == 0:
     os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), 1)

@@ -24,7 +24,9 @@ def lava_trace(network: NetworkFile, spikes: np.ndarray, *, timeout_s: float = 1
         DataError, DeployError, NetXError: as :class:`LavaSession`.
     """
     count, steps = spikes.shape[0], spikes.shape[-1]
-    with LavaSession(network, steps=steps, model="stock", timeout_s=timeout_s, record=True) as session:
+    with LavaSession(
+        network, steps=steps, readout="spikes", model="stock", timeout_s=timeout_s, record=True
+    ) as session:
         traces = []
         for layer in network.description.layers:
             shape = (count, *layer.shape, steps)
