@@ -487,7 +487,8 @@ def _add_panel(
     return types.void(sums, n, weight, n, indices, n, n, n), generate
 
 
-@njit
+# Without the order to inline, LLVM decides by the size of the caller, and a convolution runs a quarter slower.
+@njit(forceinline=True)
 def _add_run(sums: Any, i: int, weight: Any, j: int, length: int) -> None:
     """``sums[i:i + length] += weight[j:j + length]``."""
     end = i + length
@@ -505,7 +506,7 @@ def _add_run(sums: Any, i: int, weight: Any, j: int, length: int) -> None:
         j += 1
 
 
-@njit
+@njit(forceinline=True)
 def _subtract_run(sums: Any, i: int, weight: Any, j: int, length: int) -> None:
     """``sums[i:i + length] -= weight[j:j + length]``."""
     end = i + length
