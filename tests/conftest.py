@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,28 @@ def nmnist_folder() -> Path:
     if not folder:
         pytest.skip("AOI_DATA_DIR is unset: it names a folder of N-MNIST recordings, Train/<label>/*.bin")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Path:
+    """A folder of public files of others: networks/*.net, nir/*.nir, loihi-trace/*.csv."""
+    folder = os.environ.get("AOI_PUBLIC_DATA")
+    if not folder:
+        pytest.skip("AOI_PUBLIC_DATA is unset: it names a folder with networks/, nir/ and loihi-trace/")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Callable[[str], Path]:
+    """Path of a network file that lava-dl's wheel brings along."""
+
+    def find(name: str) -> Path:
+        for file in distribution("lava-dl").files or []:
+            if str(file).endswith(name):
+                return Path(str(file.locate()))
+        pytest.skip(f"this installation of lava-dl does not bring {name}")
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import distribution
 from itertools import pairwise
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,19 +25,6 @@ from aoi.netx import (
 )
 
 Traces = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
-
-
-@pytest.fixture(scope="session")
-def shipped() -> Callable[[str], Path]:
-    """Path of a network file that lava-dl's wheel brings along."""
-
-    def find(name: str) -> Path:
-        for file in distribution("lava-dl").files or []:
-            if str(file).endswith(name):
-                return Path(str(file.locate()))
-        pytest.skip(f"this installation of lava-dl does not bring {name}")
-
-    return find
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def test_dense_with_delays(tmp_path, networks, lava_traces):
 
 
 def test_dense_with_biases(tmp_path, networks, lava_traces):
-    file = written(tmp_path, networks.mlp(40, 30, 20, 10, biases=True), allow_bias=True)
+    file = written(tmp_path, networks.mlp(40, 30, 20, 10, biases=True), waive=("no_bias",))
     assert_equal(file, lava_traces, rate=0.1)
 
 

@@ -19,9 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aoi.errors import NetXError
-from aoi.netx import Conv, Delta, Dense, Input, NetworkDescription, Sigma, SigmaDelta, read, read_network
+from aoi.netx import Conv, Delta, Dense, Input, NetworkDescription, Sigma, SigmaDelta, probe, read_network
 from aoi.netx.probe import completes_in_child
 from aoi.netx.write import _write_blocks
+from aoi.workflow.network import load
 
 pytestmark = pytest.mark.timeout(120)
 MANY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -159,7 +160,6 @@ def test_each_field_missing_or_of_another_type(name, network):
         ("layer/1/bias", [1, 2], r"takes one value per channel, \(4,\)"),
         ("layer/1/bias", [1, 2, 3, 4096], "4096 at .3. is out of -4096..4095"),
         ("layer/1/delay", [1, 2, 3, 4], "ignored by Lava"),
-        ("layer/3/delay", [0, 1, 2, 3, 63], "63 at .4. is out of 0..62"),
         ("layer/3/delay", [0, -1, 2, 3, 4], "-1 at .1. is out of"),
         ("layer/3/delay", [1, 2], "delay has shape"),
         ("layer/4/delay", [1, 2, 3, 4, 5], "recurrent"),
@@ -176,7 +176,7 @@ def test_each_field_missing_or_of_another_type(name, network):
         ("layer/1/neuron/vThMant", [1, 2, 3, 131072 - 1, 5], r"it takes one value, or one per channel, \(4,\)"),
         ("layer/5/neuron/gradedSpike", True, "graded"),
         *(("layer/1/type", kind, f"'{kind}' is not supported") for kind in ("unpool", "convT", "concat", "Conv")),
-        ("layer/5/type", "recurrent", "'recurrent' is not supported; supported are input, conv, dense, dense_rec"),
+        ("layer/5/type", "recurrent", "type 'recurrent' is one that Lava drops without a word"),
         ("layer/1/type", "pool", r"layer 1 \(pool\): weight has shape \(4, 1, 3, 2\); a pool layer takes"),
         ("layer/4/type", "average", r"can only come last, this is layer 4 of 6"),
         ("layer/2/type", "dense", "put a flatten layer between"),
@@ -248,17 +248,26 @@ def test_names_them_in_a_sigma_delta_network(name, value, says, sigma_delta):
 
 
 def test_what_lava_silently_ignores_is_refused(network):
-    """hdf5.Network clamps delays above 62 and drops layers of an unknown type."""
-    valid = network.read_bytes()
-    for name, value, says in (
-        ("layer/3/delay", [63] * 5, "63 at .0. is out of 0..62"),
-        ("layer/4/type", "lif", "'lif'"),
-    ):
-        network.write_bytes(valid)
-        with h5py.File(network, "r+") as file:
-            del file[name]
-            file[name] = value
-        refused(network, says)
+    """hdf5.Network drops layers of an unknown type."""
+    with h5py.File(network, "r+") as file:
+        del file["layer/4/type"]
+        file["layer/4/type"] = "lif"
+    refused(network, "'lif'")
+
+
+def test_long_delays_are_clamped_as_lava_does(network, caplog):
+    with h5py.File(network, "r+") as file:
+        del file["layer/3/delay"]
+        file["layer/3/delay"] = [64, 0, 62, 1000, 3]
+    found = read_network(network)
+    assert found.description.layers[1].delay.ravel().tolist() == [62, 0, 62, 62, 3]
+    (note,) = found.notes
+    assert note.endswith("layer 3 (dense): delays up to 1000 are clamped to 62, as Lava does")
+    with caplog.at_level("WARNING", "aoi"):
+        load(network)
+    assert note in caplog.text
+    with pytest.raises(NetXError, match="clamped to 62, as Lava does; a strict reading refuses that"):
+        load(network, strict=True)
 
 
 def test_missing_and_additional_layers(network):
@@ -362,14 +371,14 @@ def test_hangs_and_crashes_of_the_library_are_detected(network, monkeypatch):
     assert not completes_in_child(lambda: time.sleep(60), seconds=0.2)
     assert time.monotonic() - started < 20
     assert psutil.Process().children() == children  # no process is left
-    monkeypatch.setattr(read, "completes_in_child", lambda work: False)
+    monkeypatch.setattr(probe, "completes_in_child", lambda work: False)
     refused(network, "HDF5 crashes or hangs")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the child process is forked on Linux only")
 def test_group_with_a_cyclic_index(network, monkeypatch):
     """HDF5 2.0 follows it forever, holding the interpreter's lock. Found by flipping bytes."""
-    monkeypatch.setattr(read, "completes_in_child", lambda work: completes_in_child(work, seconds=2.0))
+    monkeypatch.setattr(probe, "completes_in_child", lambda work: completes_in_child(work, seconds=2.0))
     network.write_bytes(gzip.decompress((Path(__file__).parent / "endless.net.gz").read_bytes()))
     started = time.monotonic()
     with pytest.raises(NetXError, match="damaged"):

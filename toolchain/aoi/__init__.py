@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from aoi.engine import Engine
     from aoi.errors import AoiError, CheckFailed, ConfigError, DataError, DeployError, NetXError, WriteError
     from aoi.workflow.calibrate import Calibrated, calibrate
+    from aoi.workflow.check import FileCheck, check
     from aoi.workflow.deploy import deploy
     from aoi.workflow.evaluate import Evaluation, evaluate
     from aoi.workflow.export import export
+    from aoi.workflow.import_nir import Imported, export_nir, import_netx, import_nir
     from aoi.workflow.network import Network, load
     from aoi.workflow.recordings import Recordings, open_data
     from aoi.workflow.train import TrainedRun, train
@@ -48,10 +50,16 @@ _HOME = {
     "TrainedRun": "workflow.train",
     "train": "workflow.train",
     "export": "workflow.export",
+    "Imported": "workflow.import_nir",
+    "export_nir": "workflow.import_nir",
+    "import_netx": "workflow.import_nir",
+    "import_nir": "workflow.import_nir",
     "Verification": "workflow.verify",
     "verify": "workflow.verify",
     "Calibrated": "workflow.calibrate",
     "calibrate": "workflow.calibrate",
+    "FileCheck": "workflow.check",
+    "check": "workflow.check",
     "Evaluation": "workflow.evaluate",
     "evaluate": "workflow.evaluate",
     "deploy": "workflow.deploy",
@@ -66,6 +74,8 @@ __all__ = [
     "DeployError",
     "Engine",
     "Evaluation",
+    "FileCheck",
+    "Imported",
     "NetXError",
     "Network",
     "Recordings",
@@ -75,9 +85,13 @@ __all__ = [
     "WriteError",
     "__version__",
     "calibrate",
+    "check",
     "deploy",
     "evaluate",
     "export",
+    "export_nir",
+    "import_netx",
+    "import_nir",
     "load",
     "open_data",
     "parse_rule",

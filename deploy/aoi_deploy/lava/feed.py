@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import Semaphore
 from multiprocessing.connection import Connection
 
@@ -29,6 +29,8 @@ class MonitorSettings:
     results: Connection  # sends the results
     slot: int | None = None  # steps of every sample, whenever it is decided; None: a sample ends with its decision
     stepwise: bool = False  # send an empty message after every output step without a decision
+    executed: np.ndarray = field(default_factory=lambda: shared_array((1,), np.int64))
+    """Lava steps that the network has executed, in all samples: whoever waits sees that it goes on."""
 
 
 class SampleFeed:

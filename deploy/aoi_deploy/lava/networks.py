@@ -112,6 +112,10 @@ def _build_stock(file: NetworkFile, reset_interval: int | None) -> Network:
     """The process that lava-dl builds from the file; lava-dl's errors become NetXError."""
     description = file.description
     shape = description.input_shape
+    if file.not_in_lava is not None:
+        raise NetXError(
+            f"{file.path}: {file.not_in_lava}; model 'fused' runs it, and 'aoi import' rewrites it for Lava"
+        )
     try:
         network = Network(
             net_config=str(file.path),

@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
@@ -30,6 +30,7 @@ from aoi_deploy.lava.api import ActorType, MultiProcessing, PyPyChannel, Runtime
 from aoi_deploy.lava.channel import DirectChannel
 
 _BUILD_TIMEOUT_S = 60.0
+_LOOK_S = 1.0  # between two looks whether a waiting run goes on
 _REPORT_S = 2.0  # longest time that a failing actor takes to report
 
 
@@ -154,17 +155,24 @@ class Actors(MultiProcessing):
                 building.remove(report)
                 self._read(report)
 
-    def wait(self, channel: Connection, timeout_s: float, doing: str) -> None:
-        """Waits until ``channel`` has something to read.
+    def wait(self, channel: Connection, timeout_s: float, doing: str, executed: Callable[[], int]) -> None:
+        """Waits until ``channel`` has something to read, however long, as long as steps go on.
+
+        ``executed``: number of steps so far; it is asked about once a second.
 
         Raises:
-            DeployError: an actor ended, or nothing came within ``timeout_s`` seconds.
+            DeployError: an actor ended, or nothing came and no step ended within ``timeout_s`` seconds.
         """
-        ready = connection.wait({channel, *(member.report for member in self._members)}, timeout_s)
-        if not ready:
-            raise DeployError(
-                f"{doing}: no message from the Lava processes within {timeout_s:g} s; set a larger timeout_s"
-            )
+        known, since = executed(), time.monotonic()
+        while not (ready := connection.wait({channel, *(m.report for m in self._members)}, min(timeout_s, _LOOK_S))):
+            steps = executed()
+            if steps != known:
+                known, since = steps, time.monotonic()
+            elif time.monotonic() - since >= timeout_s:
+                raise DeployError(
+                    f"{doing}: no message from the Lava processes, and no step, within {timeout_s:g} s; set a larger "
+                    "timeout_s"
+                )
         if channel not in ready:
             raise self._failure()
 

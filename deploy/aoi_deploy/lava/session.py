@@ -85,7 +85,7 @@ class LavaSession:
             rule: stopping rule; None runs all T steps. Assign :attr:`rule` to change it for the next run.
             model: "fused" runs the whole network in one process, "stock" in lava-dl's graph of processes. Both give
                 the same spikes in the same Lava steps.
-            timeout_s: longest time to wait for a result, in seconds.
+            timeout_s: longest time without a Lava step while a result is waited for, in seconds.
             record: record states and spikes of every layer for :meth:`recorded`; only with model="stock".
 
         Raises:
@@ -111,6 +111,8 @@ class LavaSession:
         self._monitor_rule: Rule | None = None  # the last rule sent to the monitor
         self._sent = self._received = 0  # number of samples, in all runs
         self._busy = False
+        self.on_steps: Callable[[int], None] | None = None
+        """Called about once a second while a result is waited for, with the number of Lava steps of all runs."""
         self._handle_sigterm()
         try:
             self._build(network, model, record)
@@ -141,6 +143,7 @@ class LavaSession:
                 slot=slot,
                 stepwise=self._stepwise,
             )
+            self._executed = settings.executed
             source = EventSource(shape=shape, feed=self._feed, slot=slot)
             monitor = CutoffMonitor(shape=network.process.out.shape, settings=settings)
             source.name, network.process.name, monitor.name = "EventSource", "SpikingNetwork", "CutoffMonitor"
@@ -251,13 +254,20 @@ class LavaSession:
         begin = time.perf_counter()
         assert self._runtime is not None
         try:
-            self._runtime.actors.wait(self._results, self.timeout_s, doing)
+            self._runtime.actors.wait(self._results, self.timeout_s, doing, self._look)
             message: bytes = self._results.recv_bytes()
         except BaseException:
             self.close()  # broken or interrupted: the processes cannot continue
             raise
         self.run_s += time.perf_counter() - begin
         return message
+
+    def _look(self) -> int:
+        """Lava steps executed so far; tells :attr:`on_steps`."""
+        steps = int(self._executed[0])
+        if self.on_steps is not None:
+            self.on_steps(steps)
+        return steps
 
     def _result(self, message: bytes, first: int) -> SampleResult:
         sequence, prediction, confidence, step, executed, finished = RESULT.unpack_from(message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from aoi.engine import LayerTrace
@@ -9,7 +11,13 @@ from aoi.netx import NetworkFile
 from aoi_deploy.lava.session import LavaSession
 
 
-def lava_trace(network: NetworkFile, spikes: np.ndarray, *, timeout_s: float = 120.0) -> list[LayerTrace]:
+def lava_trace(
+    network: NetworkFile,
+    spikes: np.ndarray,
+    *,
+    timeout_s: float = 120.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[LayerTrace]:
     """Runs all steps of the samples in Lava and returns the trace of each layer, from the first to the last.
 
     Lava's own bit-accurate models run; u, v and spikes of each step are recorded, or sigma, residue and message, where
@@ -18,7 +26,8 @@ def lava_trace(network: NetworkFile, spikes: np.ndarray, *, timeout_s: float = 1
     Args:
         network: the network file.
         spikes: 0 or 1, uint8 or bool, (N, C, H, W, T) or (N, n, T); integers for a network that takes values.
-        timeout_s: longest time for one sample, in seconds.
+        timeout_s: longest time without a step, in seconds.
+        progress: called with (steps, all steps) of all samples.
 
     Raises:
         DataError, DeployError, NetXError: as :class:`LavaSession`.
@@ -27,6 +36,9 @@ def lava_trace(network: NetworkFile, spikes: np.ndarray, *, timeout_s: float = 1
     with LavaSession(
         network, steps=steps, readout="spikes", model="stock", timeout_s=timeout_s, record=True
     ) as session:
+        total = count * (steps + network.description.latency)
+        if progress is not None:
+            session.on_steps = lambda done: progress(min(done, total), total)
         traces = []
         for layer in network.description.layers:
             shape = (count, *layer.shape, steps)

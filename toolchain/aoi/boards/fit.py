@@ -284,6 +284,16 @@ def synapse_memory(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | 
     )  # fmt: skip
 
 
+def graded_spikes(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
+    """Sigma-delta neurons send values; a spike of Loihi 1 carries none."""
+    if chip.format != "loihi1" or not layer.neuron.graded:
+        return None
+    return FitFinding(
+        "does not fit", layer.name, f"{type(layer.neuron).__name__} neurons send graded spikes, which Loihi 1 lacks",
+        None, None, "use a board with Loihi 2", "Intel, Loihi 2 technology brief 2021: graded spikes are new", True,
+    )  # fmt: skip
+
+
 def known_format(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | None:
     """Published tables do not cover these layers."""
     what, remedy = None, "it is counted as if it had none of that"
@@ -305,7 +315,15 @@ def known_format(layer: Layer, placed: Placement, chip: Chip) -> FitFinding | No
     return FitFinding("unknown", layer.name, what, None, None, remedy)
 
 
-RULES: tuple[Rule, ...] = (neurons_per_core, neuron_groups, axons_in, axon_map, synapse_memory, known_format)
+RULES: tuple[Rule, ...] = (
+    graded_spikes,
+    neurons_per_core,
+    neuron_groups,
+    axons_in,
+    axon_map,
+    synapse_memory,
+    known_format,
+)
 
 
 def _assess(description: NetworkDescription, board: Board, chip: Chip) -> Fit:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from aoi.cli.console import JsonFlag, print_json, print_table, progress, say
-from aoi.cli.options import BoardOption, InputShapeOption, NetworkOptions, RecordingOptions, RuleOption
+from aoi.cli.options import BoardOption, InputShapeOption, NetworkOptions, RecordingOptions, RuleOption, rate_of
 from aoi.errors import DataError
 
 
@@ -20,6 +20,9 @@ def command(
     input_shape: InputShapeOption = None,
     rule: RuleOption = None,
     board: BoardOption = None,
+    input_: Annotated[
+        str | None, typer.Option("--input", metavar="random:RATE", help="Random input instead of recordings.")
+    ] = None,
     pilotnet: Annotated[
         bool,
         typer.Option("--pilotnet", help="Use lava-dl's PilotNet LIF, and show its published measurement on Loihi 2."),
@@ -35,10 +38,12 @@ def command(
     Counts operations on the engine, until the decision and for all T steps. The ranges of the estimates follow from
     published data of the chips; nothing here was measured on a board.
 
+    Without recordings, --input random:0.1 feeds each input with a spike in a tenth of the steps.
+
     Example: aoi cost runs/demo/network.net --board oheogulch
     """
     from aoi.boards.profile import load_measurement
-    from aoi.workflow.cost import costs, pilotnet_costs
+    from aoi.workflow.cost import costs, pilotnet_costs, random_run
     from aoi.workflow.evaluate import run_engine
     from aoi.workflow.network import choose_rule
     from aoi.workflow.recordings import open_selection, warn_if_calibrated_on
@@ -48,6 +53,13 @@ def command(
         raise DataError("give either a network file, as in aoi cost runs/demo/network.net, or --pilotnet")
     if net is None:
         result = pilotnet_costs(board)
+    elif input_ is not None:
+        if recordings.data is not None:
+            raise DataError("--input and --data exclude each other; leave one out")
+        network = NetworkOptions(net, input_shape).load()
+        run, text = random_run(network, rate_of(input_), samples=recordings.samples, steps=recordings.bins)
+        result = {"network": str(network.path), "split": text}
+        result |= costs(network.description, run, choose_rule(network, rule or "own"), board)
     else:
         network = NetworkOptions(net, input_shape).load()
         chosen = choose_rule(network, rule or "own")

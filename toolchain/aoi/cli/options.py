@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -22,6 +22,12 @@ NetworkArgument = Annotated[
 InputShapeOption = Annotated[
     str | None,
     typer.Option(metavar="C,H,W", help="Input shape, for a file that begins with a convolution and lacks it."),
+]
+RecurrentFlag = Annotated[
+    bool,
+    typer.Option(
+        "--recurrent", help="Read layers of type recurrent, which Lava drops, as dense layers that feed themselves."
+    ),
 ]
 SplitOption = Annotated[Split, typer.Option(case_sensitive=False, help="Part of the data set.")]
 RuleOption = Annotated[
@@ -42,6 +48,14 @@ SkipDamagedFlag = Annotated[
 BoardOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Board: nahuku, oheogulch or kapohopoint. Default: all of them.")
 ]
+DtOption = Annotated[
+    float | None,
+    typer.Option(help="Time step of NIR's time constants, in s. Default: 1e-4, as most simulators assume."),
+]
+DiscretisationOption = Annotated[
+    Literal["euler", "exponential"],
+    typer.Option(help="What a time constant keeps in a step: 1 - dt / tau (snnTorch, Norse), or exp(-dt / tau)."),
+]
 MaxDropOption = Annotated[float, typer.Option(help="Largest allowed accuracy drop, between 0 and 1.")]
 PartitionOption = Annotated[str | None, typer.Option(help="Slurm partition. Default: that of the cluster.")]
 MinutesOption = Annotated[
@@ -55,12 +69,17 @@ class NetworkOptions:
 
     net: NetworkArgument
     input_shape: InputShapeOption = None
+    recurrent: RecurrentFlag = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a file of which Lava changes something, such as long delays.")
+    ] = False
 
     def load(self, *, values: bool = False) -> Network:
         """Reads the file. Raises NetXError, DataError."""
         from aoi.workflow.network import load
 
-        return load(self.net, input_shape=shape_of(self.input_shape), values=values)
+        shape = shape_of(self.input_shape)
+        return load(self.net, input_shape=shape, values=values, recurrent=self.recurrent, strict=self.strict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +126,20 @@ def shape_of(text: str | None) -> tuple[int, int, int] | None:
     if min(channels, height, width) < 1:
         raise DataError(f"--input-shape {text}: expected C,H,W, three positive whole numbers such as 2,34,34")
     return channels, height, width
+
+
+def rate_of(text: str) -> float:
+    """The rate 0.1 from the text ``random:0.1``. Raises DataError."""
+    from aoi.errors import DataError
+
+    kind, _, rate_text = text.partition(":")
+    try:
+        rate = float(rate_text)
+    except ValueError:
+        rate = -1.0
+    if kind != "random" or not 0 <= rate <= 1:
+        raise DataError(f"--input {text}: expected random:RATE with a rate between 0 and 1, such as random:0.1")
+    return rate
 
 
 def expand_groups(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,7 +9,7 @@ import typer
 
 from aoi.choices import Against
 from aoi.cli.console import JsonFlag, print_json, progress, say, show_error
-from aoi.cli.options import CalibrationOptions, NetworkOptions
+from aoi.cli.options import CalibrationOptions, NetworkOptions, rate_of
 from aoi.errors import DataError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def command(
     net = network.load(values=values)
     with progress() as advance:
         data = None if input_ is not None else _recordings(net, recordings, advance)
-        rate = 0.1 if input_ is None else _rate(input_)
+        rate = 0.1 if input_ is None else rate_of(input_)
         found = verify(net, data, against=against, samples=recordings.samples, steps=steps, rate=rate, progress=advance)
     if json:
         print_json(found.to_dict())
@@ -70,6 +70,13 @@ def command(
         for quantities, names in found.quantities.items():
             say(f"{quantities} of layers {', '.join(names)}")
         say(f"{found.compared:,} values compared, on {found.input}")
+        if found.silent_layers:
+            say(f"never fired: layers {', '.join(found.silent_layers)}; there only zeros and voltages were compared")
+        saturated = [
+            f"{name} ({each['saturated']:.1%})" for name, each in found.coverage.items() if each.get("saturated")
+        ]
+        if saturated:
+            say(f"voltages at the limit of 24 bits: layers {', '.join(saturated)}")
     if not found.equal:
         show_error(f"{net.path}: {found.first_mismatch}")
         raise typer.Exit(1)
@@ -88,15 +95,3 @@ def _recordings(net: Network, options: ComparedRecordings, advance: Progress) ->
             raise
         say(f"using random input instead of recordings: {error}")
         return None
-
-
-def _rate(text: str) -> float:
-    """The rate 0.1 from the text ``random:0.1``. Raises DataError."""
-    kind, _, rate_text = text.partition(":")
-    try:
-        rate = float(rate_text)
-    except ValueError:
-        rate = -1.0
-    if kind != "random" or not 0 <= rate <= 1:
-        raise DataError(f"--input {text}: expected random:RATE with a rate between 0 and 1, such as random:0.1")
-    return rate

@@ -59,7 +59,8 @@ def split_indices(dataset: EventDataset, options: SplitOptions) -> dict[str, np.
 
 def require_split(dataset: EventDataset, options: SplitOptions, split: Split) -> np.ndarray:
     """Ascending indices of one split, int64 (n,). Raises DataError if it is empty."""
-    indices = split_indices(dataset, options)[split]
+    all_indices = split_indices(dataset, options)
+    indices = all_indices[split]
     if len(indices):
         return indices
     part = "test" if split == "test" else "train"
@@ -67,6 +68,9 @@ def require_split(dataset: EventDataset, options: SplitOptions, split: Split) ->
     whole = any(ref.official is None for ref in dataset.recordings)
     where = "the data set" if whole else part.capitalize()
     raises = "" if split == "test" and not whole else f", or raise the share of '{split}'"
+    filled = [name for name, found in all_indices.items() if len(found)]
+    others = f"; splits with recordings: {', '.join(filled)}" if filled else ""
     raise DataError(
-        f"{dataset.name}: split '{split}' is empty; {where} has {official} recordings: add recordings to it{raises}"
+        f"{dataset.name}: split '{split}' is empty; {where} has {official} recordings: add recordings to it"
+        f"{raises}{others}"
     )

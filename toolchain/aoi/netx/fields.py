@@ -54,7 +54,7 @@ class Fields:
 
     def text(self, key: str) -> str:
         """A single text, ASCII or UTF-8."""
-        data = self._dataset(key)
+        data = self.dataset(key)
         kind = h5py.check_string_dtype(data.dtype)
         if kind is None or data.size != 1:
             raise self.fail(f"{key} must be one text, it has type {data.dtype} and shape {data.shape}")
@@ -77,7 +77,7 @@ class Fields:
 
     def integers(self, key: str, low: int, high: int) -> np.ndarray:
         """Whole numbers within ``low..high``, stored in any real type, as int32 of the stored shape."""
-        data = self._dataset(key)
+        data = self.dataset(key)
         if data.dtype.kind not in "iufb":
             raise self.fail(f"{key} must hold numbers, it has type {data.dtype}")
         if not data.size:
@@ -94,12 +94,12 @@ class Fields:
 
     def fingerprints(self, key: str) -> np.ndarray:
         """A one-dimensional array of uint64."""
-        data = self._dataset(key)
+        data = self.dataset(key)
         if data.dtype != np.uint64 or data.ndim != 1:
             raise self.fail(f"{key} must be a list of uint64, it has type {data.dtype} and shape {data.shape}")
         return np.asarray(data[()])
 
-    def _dataset(self, key: str) -> Any:
+    def dataset(self, key: str) -> Any:
         """The dataset ``key``, after its declared size was checked and subtracted from the budget."""
         data = self._item(key)
         if not isinstance(data, h5py.Dataset):

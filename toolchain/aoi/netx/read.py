@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -41,12 +40,13 @@ from aoi.netx.description import (
 )
 from aoi.netx.fields import Fields
 from aoi.netx.metadata import SCHEMA_VERSION, Metadata
-from aoi.netx.probe import completes_in_child
+from aoi.netx.probe import read_guarded
 from aoi.netx.weights import effective_weights, weight_shift
 
 MAX_LAYERS = 256
 MAX_NEURONS = 1 << 24  # per layer
 _KINDS = ("input", "conv", "dense", "dense_rec", "flatten", "pool", "average")
+_DENSE = {"dense": None, "dense_rec": "weight_rec", "recurrent": "recWeight"}  # and their field of recurrent weights
 _NEURONS = ("CUBA", "LOIHI", "SDNN")
 _INTEGRATOR = Cuba(threshold=1 << 17, current_decay=0, voltage_decay=DECAY_UNITY)  # Lava's default without neuron
 _NEVER_FIRES = (1 << 17, (1 << 18) - 1)  # thresholds above 17 bits mark an integrator, read by its voltage
@@ -64,6 +64,10 @@ class NetworkFile:
     skip_layers: int = 0
     """Value for stock ``hdf5.Network(skip_layers=…)`` to get the network of the description: 1 if an input block of
     CUBA neurons was left out, which can only be driven through its bias; spikes then go to the next block."""
+    notes: tuple[str, ...] = ()
+    """What the file says and Lava changes, one line each, such as clamped delays."""
+    not_in_lava: str | None = None
+    """Why stock Lava would execute something else than the description; None: it executes it."""
 
     @property
     def readout(self) -> Readout:
@@ -72,7 +76,11 @@ class NetworkFile:
 
 
 def read_network(
-    path: str | PathLike[str], *, input_shape: tuple[int, ...] | None = None, input_block: bool = False
+    path: str | PathLike[str],
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    input_block: bool = False,
+    recurrent: bool = False,
 ) -> NetworkFile:
     """Reads and checks any NetX file, with or without the group ``/aoi``.
 
@@ -85,6 +93,8 @@ def read_network(
         input_shape: (C, H, W) of the input spikes, for a file that begins with a convolution and has no input layer.
         input_block: keep an input block of CUBA neurons as :class:`Input`, so that the network takes values. By
             default it is left out, and spikes go to the next block. A sigma-delta network always keeps its own.
+        recurrent: read layers of type ``recurrent``, which others' exporters write and Lava drops without a word, as
+            dense layers that get their own spikes back through ``recWeight``.
 
     Raises:
         NetXError: the file is missing, damaged or not supported; the message names layer, field, value and limit.
@@ -95,10 +105,8 @@ def read_network(
         ((2, 34, 34), 10, 'voltage')
     """
     path = Path(path)
-    with _guard(path):
-        if not completes_in_child(lambda: _read(path, input_shape, input_block)):
-            raise NetXError(f"{path}: damaged network file (HDF5 crashes or hangs while reading it)")
-        return _read(path, input_shape, input_block)
+    read = partial(_read, path, input_shape, input_block, recurrent)
+    return read_guarded(path, read, "network file", "aoi export and lava-dl write network files")
 
 
 def check_metadata(description: NetworkDescription, metadata: Metadata, name: str) -> None:
@@ -112,32 +120,30 @@ def check_metadata(description: NetworkDescription, metadata: Metadata, name: st
         raise NetXError(f"{name}: encoding yields {shape}, the network takes {description.input_shape}")
 
 
-def _read(path: Path, input_shape: tuple[int, ...] | None, input_block: bool) -> NetworkFile:
+def _read(path: Path, input_shape: tuple[int, ...] | None, input_block: bool, recurrent: bool) -> NetworkFile:
     with h5py.File(path, "r") as file:
         root = Fields(file, str(path))
+        if "layer" not in root and "node" in root:
+            raise root.fail("is a NIR file; 'aoi import' translates it into a network file")
         metadata, trained_on = _read_aoi(root) if "aoi" in root else (None, np.empty(0, np.uint64))
         if input_shape is None and metadata is not None and metadata.encoding is not None:
             input_shape = metadata.encoding.shape[:3]
-        description, skip_layers = _read_layers(root.child("layer"), input_shape, input_block)
+        found = _Found()
+        description = _read_layers(root.child("layer"), input_shape, input_block, recurrent, found)
         if metadata is not None:
             check_metadata(description, metadata, str(path))
-    return NetworkFile(path, description, metadata, trained_on, skip_layers)
+    return NetworkFile(
+        path, description, metadata, trained_on, found.skip_layers, tuple(found.notes), found.not_in_lava
+    )
 
 
-@contextmanager
-def _guard(path: Path) -> Iterator[None]:
-    """Turns every error that h5py raises on a damaged file into a NetXError."""
-    try:
-        if not path.exists():
-            raise NetXError(f"{path}: no such file")
-        if not path.is_file() or not h5py.is_hdf5(path):
-            raise NetXError(f"{path}: not an HDF5 file; aoi export and lava-dl write network files")
-        yield
-    except NetXError:
-        raise
-    except Exception as error:  # h5py raises many kinds, from OSError to OverflowError
-        reason = (str(error).splitlines() or [""])[0]
-        raise NetXError(f"{path}: damaged network file ({type(error).__name__}: {reason[:200]})") from error
+@dataclass
+class _Found:
+    """What is noticed about a file besides its description."""
+
+    skip_layers: int = 0
+    notes: list[str] = field(default_factory=list)
+    not_in_lava: str | None = None
 
 
 def _read_aoi(root: Fields) -> tuple[Metadata, np.ndarray]:
@@ -173,21 +179,27 @@ class _Incoming:
 
 
 def _read_layers(
-    group: Fields, input_shape: tuple[int, ...] | None, input_block: bool
-) -> tuple[NetworkDescription, int]:
+    group: Fields, input_shape: tuple[int, ...] | None, input_block: bool, recurrent: bool, found: _Found
+) -> NetworkDescription:
     count = len(group.group)
     if not 0 < count <= MAX_LAYERS:
         raise group.fail(f"the group layer holds {count} layers; 1 to {MAX_LAYERS} are read")
     incoming = _Incoming(input_shape)
     layers: list[Layer] = []
-    skip_layers = 0
     average = None
     for index in range(count):
         if str(index) not in group:
             raise group.fail(f"layer {index} is missing; {count} layers have to be named 0 to {count - 1}")
         layer = group.child(str(index), f"{group.place}: layer {index}")
         kind = layer.text("type")
-        if kind not in _KINDS:
+        if kind == "recurrent":
+            if not recurrent:
+                raise layer.fail(
+                    "type 'recurrent' is one that Lava drops without a word; 'recurrent' (--recurrent) reads it as a "
+                    "dense layer that feeds itself through recWeight"
+                )
+            found.not_in_lava = f"layer {index} has type 'recurrent', which Lava drops without a word"
+        elif kind not in _KINDS:
             raise layer.fail(f"type {kind[:20]!r} is not supported; supported are {', '.join(_KINDS)}")
         layer = layer.at(f"{layer.place} ({kind})")
         if kind == "input":
@@ -199,7 +211,7 @@ def _read_layers(
                 if input_block or isinstance(block.neuron, Delta):
                     layers.append(block)
                 else:
-                    skip_layers = 1
+                    found.skip_layers = 1
         elif kind == "flatten":
             incoming.flat = True
         elif kind == "average":
@@ -207,8 +219,8 @@ def _read_layers(
                 raise layer.fail(f"an average layer can only come last, this is layer {index} of {count}")
             average = _read_average(layer, incoming)
         else:
-            if kind in ("dense", "dense_rec"):
-                layers.append(_read_dense(layer, str(index), incoming, bool(layers), kind == "dense_rec"))
+            if kind in _DENSE:
+                layers.append(_read_dense(layer, str(index), incoming, bool(layers), _DENSE[kind], found))
             elif kind == "pool":
                 layers.append(_read_pool(layer, str(index), incoming))
             else:
@@ -218,7 +230,7 @@ def _read_layers(
             incoming = _Incoming(layers[-1].shape)
     if all(isinstance(layer, Input) for layer in layers) or input_shape is None:
         raise group.fail("no layer with weights (conv, dense or pool)")
-    return NetworkDescription(input_shape, tuple(layers), average), skip_layers
+    return NetworkDescription(input_shape, tuple(layers), average)
 
 
 def _read_input(layer: Fields, shape: tuple[int, ...]) -> Input:
@@ -311,7 +323,10 @@ def _read_bias(layer: Fields, channels: int, spread: bool, neuron: Neuron) -> np
     return np.broadcast_to(bias.ravel(), (channels,)).copy() if bias.any() else None
 
 
-def _read_dense(layer: Fields, name: str, incoming: _Incoming, hidden: bool, recurrent: bool) -> Dense:
+def _read_dense(
+    layer: Fields, name: str, incoming: _Incoming, hidden: bool, own_weights: str | None, found: _Found
+) -> Dense:
+    """``own_weights``: the field of the recurrent weights; None: the layer has none."""
     if incoming.shape and len(incoming.shape) == 3 and hidden and not incoming.flat:
         raise layer.fail(f"is fed maps of shape {incoming.shape}; put a flatten layer between")
     if incoming.shape and len(incoming.shape) == 1 and hidden and incoming.flat:
@@ -322,9 +337,9 @@ def _read_dense(layer: Fields, name: str, incoming: _Incoming, hidden: bool, rec
         incoming.shape = (weight.shape[1],)
     if weight.shape[1] != prod(incoming.shape):
         raise layer.fail(f"weight takes {weight.shape[1]} inputs, the layer before it gives {prod(incoming.shape)}")
-    weight_rec = _read_matrix(layer, "weight_rec", units) if recurrent else None
+    weight_rec = _read_matrix(layer, own_weights, units) if own_weights else None
     if weight_rec is not None and weight_rec.shape != (units, units):
-        raise layer.fail(f"weight_rec has shape {weight_rec.shape}; it takes {(units, units)}")
+        raise layer.fail(f"{own_weights} has shape {weight_rec.shape}; it takes {(units, units)}")
     try:
         executed, executed_rec = effective_weights(weight, weight_rec)
         exact = np.array_equal(executed, weight)
@@ -333,8 +348,8 @@ def _read_dense(layer: Fields, name: str, incoming: _Incoming, hidden: bool, rec
         file_shift = None if exact else weight_shift(weight, weight_rec)
     except NetXError as error:
         raise layer.fail(str(error)) from None
-    delay = _read_delay(layer, weight.shape)
-    if delay is not None and recurrent:
+    delay = _read_delay(layer, weight.shape, found)
+    if delay is not None and own_weights:
         raise layer.fail("delay in a recurrent layer: Lava drops the exponent of its weights; leave the delay out")
     neuron = _read_neuron(layer, units) if "neuron" in layer else _INTEGRATOR
     return Dense(name, executed, neuron, _read_bias(layer, units, True, neuron), delay, executed_rec, file_shift)
@@ -352,11 +367,17 @@ def _read_matrix(layer: Fields, key: str, units: int) -> np.ndarray:
     return weight
 
 
-def _read_delay(layer: Fields, weight_shape: tuple[int, ...]) -> np.ndarray | None:
-    """Delays, int32 (out, 1), (1, in) or (out, in), as ``hdf5.Network`` broadcasts them; None if all are 0."""
+def _read_delay(layer: Fields, weight_shape: tuple[int, ...], found: _Found) -> np.ndarray | None:
+    """Delays, int32 (out, 1), (1, in) or (out, in), as ``hdf5.Network`` broadcasts them; None if all are 0.
+
+    It clamps delays above ``MAX_DELAY``, with a warning.
+    """
     if "delay" not in layer:
         return None
-    delay = layer.integers("delay", 0, MAX_DELAY)
+    delay = layer.integers("delay", 0, MAX_NEURONS)
+    if delay.max() > MAX_DELAY:
+        found.notes.append(f"{layer.place}: delays up to {delay.max()} are clamped to {MAX_DELAY}, as Lava does")
+        delay = np.minimum(delay, MAX_DELAY)
     outputs, inputs = weight_shape
     if delay.ndim == 0:
         delay = np.full((outputs, 1), delay, np.int32)

@@ -33,6 +33,16 @@ def effective_weights(weight: np.ndarray, recurrent: np.ndarray | None = None) -
     return _execute(weight, shift, bits), None if recurrent is None else _execute(recurrent, shift, bits)
 
 
+def keeps_weights(weight: np.ndarray, recurrent: np.ndarray | None = None) -> bool:
+    """Whether Lava executes the weights of a file as they are; arguments as for :func:`effective_weights`."""
+    try:
+        executed, executed_recurrent = effective_weights(weight, recurrent)
+    except NetXError:
+        return False
+    kept = recurrent is None or (executed_recurrent is not None and np.array_equal(executed_recurrent, recurrent))
+    return kept and np.array_equal(executed, weight)
+
+
 def weight_shift(weight: np.ndarray, recurrent: np.ndarray | None = None) -> int:
     """Bits, 0 to 8, by which Lava's synapses shift the weights of a dense layer up (``-weight_exponent``).
 

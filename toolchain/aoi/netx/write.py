@@ -8,7 +8,7 @@ input of a first convolution has shape (W, H, C), that of a first dense layer (C
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -31,7 +31,7 @@ def write_network(
     metadata: Metadata | None = None,
     trained_on: np.ndarray | None = None,
     *,
-    allow_bias: bool = False,
+    waive: Collection[str] = (),
 ) -> None:
     """Writes a network file atomically; replaces an existing one.
 
@@ -40,7 +40,7 @@ def write_network(
         description: the network.
         metadata: content of the group ``/aoi``; None: no such group.
         trained_on: fingerprints of the recordings used for training and validation, uint64 (n,).
-        allow_bias: accept biases, although Lava applies them one step earlier than SLAYER.
+        waive: names of rules (``aoi.netx.rules``) that need not hold, such as ``no_bias``.
 
     Raises:
         NetXError: Lava would not execute the network like SLAYER (the message names rule, layer and value), the
@@ -51,7 +51,7 @@ def write_network(
         >>> write_network("network.net", NetworkDescription((784,), (layer,)), Metadata(readout="spikes"))
     """
     path = Path(path)
-    found = violations(description, waive=("no_bias",) if allow_bias else ())
+    found = violations(description, waive=waive)
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise NetXError(f"{path}: not written: {found[0]}{more}")

@@ -16,6 +16,7 @@ from aoi.engine import Engine, Run
 from aoi.errors import DataError
 from aoi.netx.description import NetworkDescription
 from aoi.netx.read import read_network
+from aoi.workflow.network import Network
 
 
 def costs(description: NetworkDescription, run: Run, rule: Rule | None, board: str | None = None) -> dict[str, Any]:
@@ -43,6 +44,16 @@ def costs(description: NetworkDescription, run: Run, rule: Rule | None, board: s
             for each in boards
         },
     }
+
+
+def random_run(
+    network: Network, rate: float, *, samples: int | None = None, steps: int | None = None
+) -> tuple[Run, str]:
+    """Runs random input, for a network without recordings, and describes it. Raises DataError."""
+    from aoi.workflow.verify import random_input
+
+    inputs, text = random_input(network, samples or 8, steps, rate)
+    return Engine(network.description).run(inputs, readout=network.readout), text
 
 
 def pilotnet_costs(board: str | None = None) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from os import PathLike
 from pathlib import Path
 
 from aoi.cutoff.rule import Rule, parse_rule, rule_of_policy
-from aoi.errors import DataError
+from aoi.errors import DataError, NetXError
 from aoi.events.encoding import Encoding
 from aoi.netx.read import NetworkFile, read_network
+from aoi.workflow.progress import log
 
 _ZOO = files("aoi_models.zoo")
 
@@ -57,7 +58,12 @@ class Network(NetworkFile):
 
 
 def load(
-    source: str | PathLike[str], *, input_shape: tuple[int, int, int] | None = None, values: bool = False
+    source: str | PathLike[str],
+    *,
+    input_shape: tuple[int, int, int] | None = None,
+    values: bool = False,
+    recurrent: bool = False,
+    strict: bool = False,
 ) -> Network:
     """Reads a network file: any NetX file, the ``network.net`` of a run folder, or ``zoo:NAME``.
 
@@ -65,6 +71,10 @@ def load(
         source: the file, a run folder of ``aoi train``, or the name of a shipped network, such as ``zoo:digits``.
         input_shape: (C, H, W) of the input spikes, for a file that begins with a convolution and does not say it.
         values: keep an input block of CUBA neurons, so that the network takes values instead of spikes.
+        recurrent: read layers of type ``recurrent``, which Lava drops without a word, as dense layers that feed
+            themselves through ``recWeight``.
+        strict: refuse a file of which Lava changes something, such as delays above 62, which it clamps. Otherwise that
+            is logged.
 
     Raises:
         NetXError: the file is missing, damaged or not supported; the message names layer, field, value and limit.
@@ -75,7 +85,12 @@ def load(
         >>> net.readout, net.steps, len(net.classes)
         ('spikes', 24, 10)
     """
-    file = read_network(network_path(source), input_shape=input_shape, input_block=values)
+    path = network_path(source)
+    file = read_network(path, input_shape=input_shape, input_block=values, recurrent=recurrent)
+    for note in file.notes:
+        if strict:
+            raise NetXError(f"{note}; a strict reading refuses that")
+        log.warning(note)
     if values and not file.description.takes_values:
         raise DataError(f"{file.path}: has no input block with neurons, so it takes spikes; leave values out")
     return Network(**{name: getattr(file, name) for name in NetworkFile.__dataclass_fields__})

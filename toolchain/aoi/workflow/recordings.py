@@ -42,6 +42,8 @@ class Selection:
     corruption: Corruption | None = None
     camera: int = 0
     """Number of the simulated camera that records the digits; 0 is the network's own."""
+    spread: bool = False
+    """Take ``samples`` evenly from the whole split, and so from all classes, instead of its beginning."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -182,7 +184,7 @@ def open_selection(network: Network, selection: Selection, progress: Progress | 
     label = f"encoding {selection.split}" + (f", {selection.corruption}" if selection.corruption else "")
     spikes = load_spikes(
         dataset,
-        indices[: selection.samples],
+        _limited(indices, selection),
         encoding,
         corruption=selection.corruption,
         skip_damaged=selection.skip_damaged,
@@ -198,6 +200,12 @@ def open_selection(network: Network, selection: Selection, progress: Progress | 
         )
     shape = network.description.input_shape
     return Recordings(spikes.with_classes(classes), shape, encoding, config, selection)
+
+
+def _limited(indices: np.ndarray, selection: Selection) -> np.ndarray:
+    if selection.samples is None or not selection.spread or selection.samples >= len(indices):
+        return indices[: selection.samples]
+    return indices[np.linspace(0, len(indices) - 1, selection.samples).astype(int)]
 
 
 def open_configured(config: DataConfig, *, download: bool) -> EventDataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -12,10 +12,11 @@ from aoi.choices import Against
 from aoi.compat.extras import needs
 from aoi.engine import Engine, LayerTrace
 from aoi.errors import DataError, MissingDependency, NetXError
-from aoi.evaluation.equality import Trace, compare
-from aoi.netx import Cuba, Delta, Input, Sigma
+from aoi.evaluation.equality import Mismatch, Trace, compare
+from aoi.netx import Cuba, Delta, Input, Layer, Sigma
+from aoi.netx.description import STATE_LIMIT
 from aoi.workflow.network import Network
-from aoi.workflow.progress import Progress, log
+from aoi.workflow.progress import Progress, counter, log
 from aoi.workflow.recordings import Recordings
 from aoi.workflow.result import Result
 
@@ -41,6 +42,10 @@ class Verification(Result):
     layers: int
     samples: int
     steps: int
+    silent_layers: list[str]
+    """Layers that can fire and never did: there, nothing but zeros and voltages was compared."""
+    coverage: dict[str, dict[str, float]]
+    """For each layer, shares of its neurons: "fired" at least once; "saturated", a state at the limit of 24 bits."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -51,6 +56,7 @@ class Verification(Result):
             ((" = " if self.equal else ", ").join(self.executors), verdict),
             ("compared", f"{self.compared:,} values: {self.layers} layers, {self.samples} samples, {self.steps} steps"),
             ("input", self.input),
+            *((("never fired", ", ".join(self.silent_layers)),) if self.silent_layers else ()),
             *(("left out", reason) for reason in self.left_out),
         ]
 
@@ -69,6 +75,8 @@ def verify(
 
     Compared are currents, voltages and spikes of every layer, step and neuron; for sigma-delta layers sigma, residue
     and message.
+
+    Random input gets denser until every layer has fired, or all inputs spike in every step.
 
     Args:
         network: the network, from :func:`aoi.load`; any NetX file.
@@ -89,8 +97,8 @@ def verify(
     """
     if against not in get_args(Against):
         raise DataError(f"against {against!r}: is not one of {', '.join(get_args(Against))}")
-    inputs, description = _inputs(network, data, samples, steps, rate)
     engine = Engine(network.description)
+    inputs, description = _inputs(network, engine, data, samples, steps, rate)
     traces = {"engine": _quantities(network, engine.run(inputs, return_traces=True).traces)}
     left_out = []
     if against == "engine":
@@ -98,16 +106,13 @@ def verify(
     for name, execute in (("slayer", _in_slayer), ("lava", _in_lava)):
         if against not in (name, "all"):
             continue
-        if progress is not None:
-            progress(f"running in {name}", 0, len(inputs))
+        report = counter(progress, f"running in {name}")
         try:
-            traces[name] = _quantities(network, execute(network, inputs))
+            traces[name] = _quantities(network, execute(network, inputs, report))
         except (NetXError, MissingDependency) as error:
             if against == name:
                 raise
             left_out.append(f"{name}: {error}")
-        if progress is not None:
-            progress(f"running in {name}", len(inputs), len(inputs))
     if len(traces) == 1:
         raise NetXError(
             f"{network.path}: no executor to compare with ({'; '.join(left_out)}); against='engine' compares the "
@@ -136,16 +141,38 @@ def random_input(network: Network, samples: int, steps: int | None, rate: float)
 
 
 def _inputs(
-    network: Network, data: Recordings | np.ndarray | None, samples: int, steps: int | None, rate: float
+    network: Network,
+    engine: Engine,
+    data: Recordings | np.ndarray | None,
+    samples: int,
+    steps: int | None,
+    rate: float,
 ) -> tuple[np.ndarray, str]:
     if data is None:
-        return random_input(network, samples, steps, rate)
+        return _dense_enough(network, engine, samples, steps, rate)
     available = data.shape[-1] if isinstance(data, np.ndarray) else data.steps
     if steps is not None and steps > available:
         raise DataError(f"steps {steps}: the recordings have {available}; set fewer, or use random input")
     if isinstance(data, np.ndarray):
         return data[:samples, ..., :steps], "the given samples"
     return data.batch(range(min(samples, len(data))))[..., :steps], f"{data.split} recordings"
+
+
+def _dense_enough(
+    network: Network, engine: Engine, samples: int, steps: int | None, rate: float
+) -> tuple[np.ndarray, str]:
+    """Random input at the first of ``rate``, twice ``rate``, … 1 at which every layer fires that can; otherwise at that
+    with the fewest silent layers."""
+    best: tuple[int, np.ndarray, str] | None = None
+    while True:
+        inputs, description = random_input(network, samples, steps, rate)
+        sent = engine.run(inputs).spikes.sum(axis=(0, 2))
+        silent = sum(layer.neuron.fires and not n for layer, n in zip(network.description.layers, sent, strict=True))
+        if best is None or silent < best[0]:
+            best = (silent, inputs, description)
+        if not silent or not 0 < rate < 1:
+            return best[1:]
+        rate = min(2 * rate, 1.0)
 
 
 def _typical_values(block: Input) -> tuple[int, int]:
@@ -157,14 +184,17 @@ def _typical_values(block: Input) -> tuple[int, int]:
     return max(low, ends[0]), min(high, ends[1])
 
 
-def _in_slayer(network: Network, inputs: np.ndarray) -> Any:
+def _in_slayer(network: Network, inputs: np.ndarray, report: Callable[[int, int], None]) -> Any:
     with needs("train"):
         from aoi_models.network import AnytimeNetwork
 
-    return AnytimeNetwork.from_description(network.description).stock_traces(inputs)
+    report(0, len(inputs))
+    found = AnytimeNetwork.from_description(network.description).stock_traces(inputs)
+    report(len(inputs), len(inputs))
+    return found
 
 
-def _in_lava(network: Network, inputs: np.ndarray) -> Sequence[LayerTrace]:
+def _in_lava(network: Network, inputs: np.ndarray, report: Callable[[int, int], None]) -> Sequence[LayerTrace]:
     pools = [layer.name for layer in network.description.layers if layer.kind == "pool"]
     if pools:
         raise NetXError(
@@ -174,7 +204,7 @@ def _in_lava(network: Network, inputs: np.ndarray) -> Sequence[LayerTrace]:
     from aoi_deploy.lava.trace import lava_trace
 
     log.info("running in Lava")
-    return lava_trace(network, inputs)
+    return lava_trace(network, inputs, progress=report)
 
 
 def _engine_live(network: Network, engine: Engine, inputs: np.ndarray) -> dict[str, list[Trace]]:
@@ -230,10 +260,14 @@ def _verdict(
         compared += comparison.compared
         mismatches += comparison.mismatches
         if comparison.first and first is None:
-            first = f"{name} differs from {reference} at {comparison.first}"
+            first = f"{name} differs from {reference} at {comparison.first}{_cause(name, trace, comparison.first)}"
     quantities: dict[str, list[str]] = {}
     for layer, found in zip(network.description.layers, traces["engine"], strict=True):
         quantities.setdefault(", ".join(found), []).append(layer.name)
+    coverage = {
+        layer.name: _coverage(layer, found)
+        for layer, found in zip(network.description.layers, traces["engine"], strict=True)
+    }
     return Verification(
         equal=mismatches == 0,
         mismatches=mismatches,
@@ -247,4 +281,41 @@ def _verdict(
         layers=len(network.description.layers),
         samples=len(inputs),
         steps=int(inputs.shape[-1]),
+        silent_layers=[
+            layer.name
+            for layer in network.description.layers
+            if layer.neuron.fires and not coverage[layer.name].get("fired", 1.0)
+        ],
+        coverage=coverage,
+    )
+
+
+def _coverage(layer: Layer, trace: Trace) -> dict[str, float]:
+    """Shares of the layer's neurons that fired, and whose voltage reached the limit of 24 bits, in any sample."""
+    found = {}
+    sent = trace.get("s", trace.get("message"))
+    if sent is not None:
+        found["fired"] = _share(np.asarray(sent) != 0)
+    if isinstance(layer.neuron, Cuba) and "v" in trace:
+        found["saturated"] = _share(np.abs(np.asarray(trace["v"], np.int64)) >= STATE_LIMIT - 1)
+    return found
+
+
+def _share(happened: np.ndarray) -> float:
+    """Share of the neurons, from (samples, ..., T), to which it happened at all."""
+    return float(happened.any(axis=(0, -1)).mean())
+
+
+def _cause(name: str, trace: list[Trace], first: Mismatch) -> str:
+    """What explains a difference of SLAYER's: it holds states that the chip's 24 bits clip."""
+    found = trace[first.layer] if name == "slayer" else {}
+    if "v" not in found:
+        return ""
+    voltages = np.asarray(found["v"])[..., : first.step].astype(np.int64)
+    largest = voltages.flat[int(np.abs(voltages).argmax())]
+    if abs(largest) < STATE_LIMIT:
+        return ""
+    return (
+        f"; SLAYER's voltage reaches {largest}, beyond the 24 bits in which the chip clips it at "
+        f"{int(np.sign(largest)) * (STATE_LIMIT - 1)}: scale weights and thresholds down"
     )

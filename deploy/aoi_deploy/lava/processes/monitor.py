@@ -55,6 +55,7 @@ class PyCutoffMonitorModel(SampleModel):
         self._idle = False  # decided, waiting for the end of the slot
 
     def run_spk(self) -> None:
+        self._settings.executed[0] = self.time_step
         # (W, H, C) → C, H, W order
         output = self.s_in.recv().T.reshape(1, -1)
         if output.size > self._settings.groups:
