@@ -112,7 +112,7 @@ def test_a_recurrent_layer_that_lava_drops(public_data: Path, tmp_path: Path) ->
     with pytest.raises(NetXError, match="Lava drops without a word"):
         aoi.verify(network, against="lava")
     graph = read_graph(aoi.export_nir(network, tmp_path / "braille.nir"))
-    spikes = (np.random.default_rng(0).random((8, 48, 270)) < 0.02).astype(np.uint8)
+    spikes = (np.random.default_rng(0).random((8, 48, 270)) < 0.05).astype(np.uint8)
     reference = run_reference(graph, list(convert(graph).stages), spikes, Numerics())
     spikes = spikes.reshape(8, 1, 1, 48, 270)
     ours = aoi.Engine(network).run(spikes)

@@ -250,7 +250,7 @@ class _Translation:
             raise _Unsupported(end, "parameters differ within a channel; an input block has one value per channel")
         rows = len(by_channel.gain)
         ones = np.ones((rows, 1)) * by_channel.gain[:, None]
-        quantised = self._quantised(ones, self._threshold(by_channel), by_channel.drive, end)
+        quantised = self._quantised(ones, self._threshold(by_channel), by_channel.shifted_drive, end)
         if not np.allclose(ones[:, 0] / quantised.scale, 1.0):
             raise _Unsupported(
                 end, "values: the gain r · share is not 1, and an input block has no weights; scale the values"
@@ -273,7 +273,7 @@ class _Translation:
         channels = len(kernel)
         weight = kernel.reshape(channels, -1) * equation.gain[:, None]
         given = np.zeros(channels) if operator.bias is None else operator.bias
-        bias = given * equation.steady_gain + equation.drive
+        bias = given * equation.steady_gain + equation.shifted_drive
         quantised = self._quantised(weight, self._threshold(equation), bias, node)
         neuron, verdicts = self._neuron(equation, quantised, end, given)
         conv = Conv(
@@ -299,7 +299,7 @@ class _Translation:
         loops = [name for loop in self.stage.loops for name in loop]
         if recurrent is not None:
             given = given + recurrent[1]
-        bias = given * flat.steady_gain + flat.drive
+        bias = given * flat.steady_gain + flat.shifted_drive
         both = weight if recurrent is None else np.hstack([weight, recurrent[0] * flat.gain[:, None]])
         if not both.any():
             raise _Unsupported(node, "all weights are 0, which Lava cannot load; remove the layer")

@@ -30,6 +30,11 @@ class Difference:
         return replace(self, **{key: value.reshape(shape) for key, value in vars(self).items() if value is not None})
 
     @property
+    def shifted_drive(self) -> np.ndarray:
+        """The drive of ``v - reset``, which the chip holds because its neurons are reset to 0."""
+        return self.drive - self.voltage_share * self.reset
+
+    @property
     def steady_gain(self) -> np.ndarray:
         """What a constant S adds to v in each step once u has settled; 0 / 0 counts as the gain."""
         settles = self.current_share > 0
