@@ -19,6 +19,11 @@ from tests.nir.graphs import chain, conv, integrate_and_fire, pool, read
 RNG = np.random.default_rng(3)
 
 
+@pytest.fixture(autouse=True)
+def same_weights_in_any_order() -> None:
+    RNG.bit_generator.state = np.random.default_rng(3).bit_generator.state
+
+
 def converted(graph: nir.NIRGraph, folder: Path, *args: Any, **options: Any) -> Conversion:
     return convert(read(graph, folder), *args, **options)
 

@@ -22,6 +22,9 @@ def command(
     ] = None,
     dt: DtOption = None,
     discretisation: DiscretisationOption = "euler",
+    flat_input: Annotated[
+        bool, typer.Option("--flat-input", help="Declare a first dense layer's input as one vector, for Rockpool.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Write a trained network as one NetX file that stock lava-dl loads.
@@ -41,5 +44,5 @@ def command(
         raise DataError("--out names a network file, --nir a NIR file; give one of them")
     from aoi.workflow.import_nir import export_nir
 
-    path = export_nir(source, nir, dt=dt, discretisation=discretisation)
+    path = export_nir(source, nir, dt=dt, discretisation=discretisation, flat_input=flat_input)
     print_json({"nir": str(path)}) if json else say(f"wrote {path}")

@@ -123,7 +123,7 @@ def convert(
 
 
 def _input_shape(graph: Graph, source: str, stages: list[Stage]) -> tuple[int, ...]:
-    """(C, H, W) or (n,) of the input; a leading 1 that is a batch is left out."""
+    """(C, H, W) or (n,) of the input, without the axes of batch and time that some exporters leave in."""
     if not source:
         return (1,)
     given = graph.nodes[source].input_type["input"]
@@ -133,8 +133,10 @@ def _input_shape(graph: Graph, source: str, stages: list[Stage]) -> tuple[int, .
     wanted = {"Conv1d": 2, "Conv2d": 3, "SumPool2d": 3, "AvgPool2d": 3}.get(kind)
     if wanted and len(shape) == wanted + 1 and shape[0] == 1:
         shape = shape[1:]
-    if kind in ("Affine", "Linear") and first and (not shape or len(shape) == 2):
-        return (int(graph.nodes[first].weight.shape[-1]),)
+    if kind in ("Affine", "Linear") and first:
+        inputs = int(graph.nodes[first].weight.shape[-1])
+        if len(shape) not in (1, 3) or (prod(shape) != inputs and shape[-1] == inputs):
+            return (inputs,)  # axes before are batch and time
     if kind == "Conv1d" and len(shape) == 2:
         return shape[0], 1, shape[1]
     if len(shape) not in (1, 3):
@@ -151,7 +153,16 @@ def _notes(graph: Graph, stages: list[Stage], numerics: Numerics) -> list[str]:
             "gives other decays and gains"
         )
     if kinds & {"IF", "I"}:
-        notes.append("IF and I add r times their input in each step, whatever the time step")
+        by_time = any(
+            np.any(numerics.step_gain(graph.nodes[stage.neuron].r) != graph.nodes[stage.neuron].r)
+            for stage in stages
+            if stage.neuron and graph.kind(stage.neuron) in ("IF", "I")
+        )
+        notes.append(
+            f"IF and I add r · dt times their input in a step, because r is 1 / {numerics.dt:g} s"
+            if by_time
+            else "IF and I add r times their input in each step, whatever the time step"
+        )
     if kinds & {"LIF", "CubaLIF", "IF"}:
         notes.append(
             "a spike sets the voltage to the reset value, as NIR says: a network that was trained with reset by "

@@ -58,7 +58,7 @@ def difference(node: Any, kind: str, shape: tuple[int, ...], numerics: Numerics)
     if kind == "Threshold":
         return Difference(one, one, one, zero, of("threshold"), zero)
     if kind in ("IF", "I"):
-        return Difference(one, zero, of("r"), zero, threshold, reset)
+        return Difference(one, zero, numerics.step_gain(of("r")), zero, threshold, reset)
     if kind in ("LIF", "LI"):
         share = numerics.share(of("tau"))
         return Difference(one, share, share * of("r"), share * of("v_leak"), threshold, reset)

@@ -20,8 +20,9 @@ class Numerics:
 
     A state with time constant τ keeps ``1 - share(τ)`` of itself in a step and takes ``share(τ)`` of what drives it:
     ``share = dt / τ`` ("euler", as in snnTorch, Norse and SpikingJelly) or ``1 - exp(-dt / τ)`` ("exponential", as in
-    Rockpool and Sinabs). Integrators without time constant (IF, I) add ``r`` times their input in each step: all
-    simulators write ``r`` per step, although NIR's equation has a dt.
+    Rockpool and Sinabs). Integrators without time constant (IF, I) add ``r`` times their input in each step, as most
+    simulators write it (r = 1), although NIR's equation has a dt; where ``r = 1 / dt``, as SpikingJelly writes it, they
+    add ``r dt``.
 
     Raises DataError for a value out of range.
     """
@@ -44,6 +45,11 @@ class Numerics:
         """Part of a state that a step exchanges, float64 of the shape of ``tau`` (s); above 1 if τ < dt (Euler)."""
         ratio = self.dt / np.asarray(tau, np.float64)
         return -np.expm1(-ratio) if self.discretisation == "exponential" else ratio
+
+    def step_gain(self, r: np.ndarray) -> np.ndarray:
+        """What IF and I multiply their input by in a step, from their ``r``."""
+        by_time: np.ndarray = np.asarray(r, np.float64) * self.dt
+        return by_time if np.allclose(by_time, 1.0, rtol=1e-3) else np.asarray(r, np.float64)
 
     def time_constant(self, share: np.ndarray) -> np.ndarray:
         """The inverse of :meth:`share`: τ in s. 0 gives 2**40 steps; 1 a fortieth of a step, if exponential."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +21,19 @@ if TYPE_CHECKING:
 
 
 def to_nir(
-    description: NetworkDescription, numerics: Numerics | None = None, *, name: str = "network", metadata: str = ""
+    description: NetworkDescription,
+    numerics: Numerics | None = None,
+    *,
+    name: str = "network",
+    metadata: str = "",
+    flat_input: bool = False,
 ) -> NIRGraph:
     """The network as a NIR graph: integer weights, biases and thresholds, time constants from the decays.
 
-    A layer becomes ``Affine``, ``Linear`` or ``Conv2d``, with a ``Flatten`` or ``Delay`` before or after it, and its
+    A layer becomes ``Affine`` or ``Conv2d``, with a ``Flatten`` or ``Delay`` before or after it, and its
     neurons ``IF``, ``LIF`` or ``CubaLIF`` (``I``, ``LI`` or ``CubaLI`` if they never fire). Gains are 1: ``r = τ /
     dt``, ``w_in = τ_syn / dt``. The bias of neurons with a current is ``v_leak``, because the chip adds it to the
-    voltage. Recurrent weights are a ``Linear`` from the neurons back to them. The chip rounds states towards zero and
+    voltage. Recurrent weights are an ``Affine`` from the neurons back to them. The chip rounds states towards zero and
     holds 24 bits, which NIR cannot say.
 
     Args:
@@ -35,6 +41,7 @@ def to_nir(
         numerics: time step and discretisation that decays are turned into time constants with.
         name: what errors call the network.
         metadata: JSON about the network's use, which other programs do not read; empty: none.
+        flat_input: declare the input of a first dense layer as one vector, for readers without ``Flatten``.
 
     Raises:
         NetXError: NIR cannot say what a layer does; the message names it.
@@ -50,6 +57,8 @@ def to_nir(
     if description.average is not None:
         raise NetXError(f"{name}: sums groups of outputs (average), which no NIR node does; use one output per class")
     shape = description.input_shape
+    if flat_input and isinstance(description.layers[0], Dense):
+        shape = (prod(shape),)
     nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
     edges: list[tuple[str, str]] = []
     last = "input"
@@ -92,6 +101,7 @@ def write_nir(
     *,
     name: str = "network",
     metadata: str = "",
+    flat_input: bool = False,
 ) -> None:
     """Writes :func:`to_nir` atomically; replaces an existing file. Raises NetXError.
 
@@ -100,7 +110,7 @@ def write_nir(
     """
     import nir
 
-    graph = to_nir(description, numerics, name=name, metadata=metadata)
+    graph = to_nir(description, numerics, name=name, metadata=metadata, flat_input=flat_input)
     path = Path(path)
     try:
         with atomic_path(path) as temporary:
@@ -137,11 +147,11 @@ def _check(layer: Layer, last: bool, name: str) -> None:
 
 
 def _matrix(weight: np.ndarray, bias: np.ndarray | None) -> Any:
+    """Always ``Affine``: Sinabs reads no ``Linear``."""
     import nir
 
-    if bias is None:
-        return nir.Linear(weight=weight.astype(np.float32))
-    return nir.Affine(weight=weight.astype(np.float32), bias=bias.astype(np.float32))
+    offsets = np.zeros(len(weight)) if bias is None else bias
+    return nir.Affine(weight=weight.astype(np.float32), bias=offsets.astype(np.float32))
 
 
 def _in_leak(layer: Layer) -> bool:

@@ -263,6 +263,7 @@ def export_nir(
     *,
     dt: float | None = None,
     discretisation: Discretisation = "euler",
+    flat_input: bool = False,
 ) -> Path:
     """Writes a network as a NIR file that gives the same integers back when it is imported, and returns its path.
 
@@ -271,6 +272,7 @@ def export_nir(
         out: the NIR file.
         dt: time step in s for which decays become time constants; None: 1e-4.
         discretisation: "euler" or "exponential": how the reader will step.
+        flat_input: declare the input of a first dense layer as one vector, for readers without ``Flatten`` (Rockpool).
 
     Raises:
         NetXError: NIR cannot say what a layer does (sigma-delta neurons, a delay of each synapse), or the file cannot
@@ -283,7 +285,7 @@ def export_nir(
     net = network if isinstance(network, Network) else load(network)
     numerics = Numerics(DEFAULT_DT if dt is None else dt, discretisation)
     about = net.metadata.model_dump_json() if net.metadata else ""
-    write_nir(out, net.description, numerics, name=str(net.path), metadata=about)
+    write_nir(out, net.description, numerics, name=str(net.path), metadata=about, flat_input=flat_input)
     return Path(out)
 
 
