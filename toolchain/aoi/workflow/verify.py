@@ -260,7 +260,9 @@ def _verdict(
         compared += comparison.compared
         mismatches += comparison.mismatches
         if comparison.first and first is None:
-            first = f"{name} differs from {reference} at {comparison.first}{_cause(name, trace, comparison.first)}"
+            first = f"{name} differs from {reference} at {comparison.first}"
+            if "slayer" in (name, reference):
+                first += _cause(traces["slayer"], comparison.first)
     quantities: dict[str, list[str]] = {}
     for layer, found in zip(network.description.layers, traces["engine"], strict=True):
         quantities.setdefault(", ".join(found), []).append(layer.name)
@@ -306,9 +308,9 @@ def _share(happened: np.ndarray) -> float:
     return float(happened.any(axis=(0, -1)).mean())
 
 
-def _cause(name: str, trace: list[Trace], first: Mismatch) -> str:
-    """What explains a difference of SLAYER's: it holds states that the chip's 24 bits clip."""
-    found = trace[first.layer] if name == "slayer" else {}
+def _cause(slayer: list[Trace], first: Mismatch) -> str:
+    """What explains a difference between SLAYER and the others: SLAYER holds states that the chip's 24 bits clip."""
+    found = slayer[first.layer]
     if "v" not in found:
         return ""
     voltages = np.asarray(found["v"])[..., : first.step].astype(np.int64)
