@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from aoi.errors import WriteError
-from aoi.files import atomic_file, atomic_path, write_atomically
+from aoi.files import atomic_file, atomic_path, claimed, write_atomically
 
 
 def test_content_and_permissions(tmp_path: Path) -> None:
@@ -66,3 +69,37 @@ def test_full_disk_is_a_write_error_and_other_errors_are_unchanged(tmp_path: Pat
     with pytest.raises(FileNotFoundError), atomic_path(path):
         (tmp_path / "other").read_bytes()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_mode_and_symbolic_link_are_kept(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_claim_names_its_holder(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with claimed(path, "aoi train"):
+        code = f"from aoi.files import claimed; from pathlib import Path\nwith claimed(Path({str(path)!r}), 'x'): pass"
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert other.returncode == 1
+        assert f"WriteError: {path}: aoi train (process {os.getpid()} on " in other.stderr
+    assert list(tmp_path.iterdir()) == []
+    with claimed(path, "aoi train"):
+        pass
+
+
+def test_a_claim_ends_with_its_process(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    code = (
+        f"from aoi.files import claimed; from pathlib import Path; import os, signal\n"
+        f"with claimed(Path({str(path)!r}), 'x'): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code])
+    with claimed(path, "aoi train"):
+        pass

@@ -198,7 +198,7 @@ def test_npy_of_another_kind_is_refused(array, says, tmp_path):
 
 def test_pickles_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"x": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match=r"damaged|truncated"):
+    with pytest.raises(DataError, match="holds Python objects, which are never unpickled"):
         read_recording(tmp_path / "a.npy")
 
 
@@ -206,5 +206,5 @@ def test_a_header_that_states_too_much_allocates_nothing(tmp_path):
     path = tmp_path / "a.npy"
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": EVENT.descr, "fortran_order": False, "shape": (10**15,)})
-    with pytest.raises(DataError, match="truncated"):
+    with pytest.raises(DataError, match="holds more than 67108864 events"):
         read_recording(path)

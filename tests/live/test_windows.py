@@ -119,3 +119,73 @@ def test_a_camera_of_one_polarity(merge: bool, lost: int) -> None:
     windows = Windows(Encoding(sensor_size=(7, 5, 1), window_us=100, bins=4, merge_polarities=merge))
     fed(windows, [Frame(0, 1, make_events([0, 1], [0, 0], [0, 1], [False, True]), True)])
     assert windows.counts.off_sensor == lost
+
+
+def steady(count: int, recording: int = 1) -> list[Frame]:
+    """Frames with an event every 10 µs; the last ends the recording."""
+    return [Frame(n, recording, at(10 * n), n == count - 1) for n in range(count)]
+
+
+def test_a_repeated_frame_is_counted_as_that() -> None:
+    windows = Windows(ENCODING)
+    frames = steady(8)
+    bins = fed(windows, [*frames[:3], frames[2], *frames[3:], frames[7]])
+    assert len(bins) == 4
+    assert (windows.counts.lost_frames, windows.counts.duplicates, windows.counts.windows) == (0, 1 + 1, 1)
+    assert windows.counts.events == 8
+
+
+def test_swapped_frames_are_not_lost() -> None:
+    windows = Windows(ENCODING)
+    frames = steady(8)
+    frames[1], frames[2] = frames[2], frames[1]
+    bins = fed(windows, frames)
+    assert (windows.counts.lost_frames, windows.counts.reordered, windows.counts.late) == (0, 1, 0)
+    np.testing.assert_array_equal(stacked(bins), encode(np.concatenate([f.events for f in frames]), ENCODING))
+
+
+def test_a_late_frame_of_an_earlier_recording_opens_no_window() -> None:
+    windows = Windows(ENCODING)
+    first, second = steady(4), [Frame(4 + n, 2, at(10 * n), n == 3) for n in range(4)]
+    fed(windows, [first[0], first[1], first[3], second[0], first[2], *second[1:]])
+    assert (windows.counts.windows, windows.counts.lost_frames, windows.counts.duplicates) == (2, 0, 1)
+
+
+def test_a_sender_that_starts_again() -> None:
+    windows = Windows(ENCODING)
+    fed(windows, [Frame(100_000 + n, 1, at(10 * n), n == 3) for n in range(4)])
+    fed(windows, steady(4))
+    fed(windows, steady(4))  # 0 again after few frames, but after the end of a recording
+    assert (windows.counts.windows, windows.counts.lost_frames, windows.counts.duplicates) == (3, 0, 0)
+
+
+def test_sequence_numbers_overflow() -> None:
+    windows = Windows(ENCODING)
+    fed(windows, [Frame((2**32 - 2 + n) % 2**32, 0, at(n), False) for n in (0, 1, 2, 4, 5)])
+    assert (windows.counts.lost_frames, windows.counts.duplicates) == (1, 0)
+
+
+def test_a_clock_that_falls_back_starts_a_new_window() -> None:
+    windows = Windows(ENCODING)
+    late = fed(windows, [Frame(n, 0, at(1_000_000 + 30 * n), False) for n in range(3)])
+    bins = fed(windows, [Frame(3 + n, 0, at(30 * n), False) for n in range(8)])
+    assert len(late) == 2
+    assert len({each.window for each in bins}) >= 2
+    assert (windows.counts.clock_resets, windows.counts.late) == (1, 0)
+
+
+@pytest.mark.parametrize("denoise", [None, 20])
+def test_memory_does_not_grow_with_frames_of_one_time(denoise: int | None) -> None:
+    windows = Windows(Encoding(sensor_size=SENSOR, window_us=100, bins=4, denoise_us=denoise))
+    events = np.repeat(make_events(*(np.arange(5) for _ in "xy"), np.zeros(5), np.zeros(5)), 200)
+    fed(windows, [Frame(n, 0, events, False) for n in range(3_000)])  # 3 million events, 39 MB
+    held = sum(each.nbytes for each in windows._pending)
+    assert held < 8_000_000
+    (first, *_), *_ = [list(windows.feed(Frame(3_000, 0, at(60), False)))]
+    assert first.spikes.sum() == (5 if denoise is None else 0)  # pixels without a neighbour
+
+
+@pytest.mark.parametrize("size", [(-5, 4, 2), (0, 4, 2), (5, 4, 3), (40_000, 4, 2), (32_768, 32_768, 2)])
+def test_sensors_that_cannot_be(size: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"sensor_size|spikes \(C, H, W, T\)"):
+        Encoding(sensor_size=size, window_us=100, bins=8)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,9 @@ def submit(call: Any, arguments: Sequence[tuple[Any, ...]], folder: Path, name: 
     ``call`` has to be picklable; its job is requeued if it has a method ``checkpoint``. Logs and submitit's files go to
     ``folder``. Returns the job ids, ``ID_INDEX`` for arrays. Raises ClusterError.
     """
+    for what, text in {"folder": str(folder.absolute()), "name": name, **_texts(resources)}.items():
+        if any(unicodedata.category(letter)[0] == "C" for letter in text):
+            raise ClusterError(f"{what} {text!r}: holds a control character, which a batch script cannot; rename it")
     reason = unavailable() or refusal(resources.partition, resources.minutes)
     if reason:
         raise ClusterError(reason)
@@ -148,6 +152,10 @@ def submit(call: Any, arguments: Sequence[tuple[Any, ...]], folder: Path, name: 
         return [job.job_id for job in executor.map_array(call, *zip(*arguments, strict=True))]
     except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError) as error:
         raise ClusterError(f"Slurm refuses the job: {' '.join(str(error).split())}") from None
+
+
+def _texts(resources: Resources) -> dict[str, str]:
+    return {key: value for key, value in vars(resources).items() if isinstance(value, str)}
 
 
 def states(jobs: Sequence[str]) -> dict[str, State]:

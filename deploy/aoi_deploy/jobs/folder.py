@@ -24,10 +24,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from aoi.choices import Model, OnNode, Readout
 from aoi.cutoff.rule import make_rule
@@ -37,6 +37,7 @@ from aoi.files import atomic_file, write_atomically
 from aoi.netx.metadata import CutoffPolicy
 from aoi_deploy.targets import Outcome, Work
 
+_WORD = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # of what reaches a batch script
 _NOTE_BYTES = 2048  # reserved at the start, so that a worker can report that the disk is full
 
 
@@ -48,14 +49,14 @@ class JobPlan(BaseModel):
     version: Literal[1] = 1
     id: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=100)
     created: float = Field(description="seconds since 1970")
-    network: str = Field(description="path of the original network file, for information")
-    split: str
+    network: str = Field(max_length=4096, description="path of the original network file, for information")
+    split: str = Field(max_length=100)
     readout: Readout
     policy: CutoffPolicy | None = Field(description="the stopping rule; null runs all steps")
     model: Model
     on_node: OnNode
-    board: str | None = None
-    partition: str | None = None
+    board: str | None = Field(None, pattern=_WORD, max_length=100)
+    partition: str | None = Field(None, pattern=_WORD, max_length=100)
     minutes: int = Field(2, ge=1)
     at_once: int = Field(16, ge=1)
     chunks: tuple[tuple[int, int], ...] = Field(
@@ -72,6 +73,12 @@ class WorkerNote:
     host: str
     pid: int
     error: str | None = None
+
+
+_NOTES = TypeAdapter(WorkerNote)
+_OUTCOMES = TypeAdapter(Outcome)
+_JobId = Annotated[str, StringConstraints(pattern=r"^[0-9]+(_[0-9]+)?$")]
+_SUBMITTED = TypeAdapter(dict[int, list[_JobId]])
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,11 @@ class JobFolder:
             with np.load(file, allow_pickle=False) as arrays:
                 packed = arrays["packed"]
                 channels, height, width, steps = (int(size) for size in arrays["shape"])
+                count = len(arrays["labels"])
+                bits = -(-channels * height * width * steps // 8)
+                lengths = {count, *(len(arrays[name]) for name in ("ids", "fingerprints", "packed"))}
+                if len(lengths) > 1 or packed.shape != (count, bits) or min(channels, height, width, steps) < 1:
+                    raise ValueError(f"its arrays are for {sorted(lengths)} recordings of {bits} bytes")
                 return SpikeData(
                     ids=tuple(map(str, arrays["ids"])),
                     labels=arrays["labels"],
@@ -140,7 +152,7 @@ class JobFolder:
                     packed=packed,
                     rows=np.arange(len(packed)),
                 )
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # numpy passes on whatever its header parser, zipfile and zlib raise
             raise DataError(f"{file}: cannot be read ({error}); submit the job again with 'aoi deploy'") from None
 
     def work(self) -> Work:
@@ -167,8 +179,8 @@ class JobFolder:
             return found
         for line in lines:
             try:
-                outcome = Outcome(**json.loads(line))
-            except (ValueError, TypeError):
+                outcome = _OUTCOMES.validate_json(line)
+            except ValueError:
                 raise DataError(
                     f"{self._results(chunk)}: holds a line that is not a result ({line[:80]!r}); remove it, then "
                     f"'aoi jobs continue {self.plan.id}' decides its sample again"
@@ -225,9 +237,9 @@ class JobFolder:
 
     def read_note(self, chunk: int) -> WorkerNote | None:
         try:
-            return WorkerNote(**json.loads(self._note(chunk).read_bytes()))
-        except (OSError, ValueError, TypeError):
-            return None  # not written yet
+            return _NOTES.validate_json(self._note(chunk).read_bytes())
+        except (OSError, ValueError):
+            return None  # not written yet, or damaged
 
     def _results(self, chunk: int) -> Path:
         return self.path / "chunks" / f"{chunk:03}.jsonl"
@@ -239,11 +251,13 @@ class JobFolder:
 
     def submitted(self) -> dict[int, list[str]]:
         """Ids of the Slurm jobs of each chunk, oldest first."""
+        file = self.path / "submitted.json"
         try:
-            content: dict[str, Any] = json.loads((self.path / "submitted.json").read_bytes())
+            return _SUBMITTED.validate_json(file.read_bytes())
         except FileNotFoundError:
             return {}
-        return {int(chunk): list(map(str, jobs)) for chunk, jobs in content.items()}
+        except (OSError, ValueError):
+            raise DataError(f"{file}: is damaged; remove it if no job of {self.plan.id} is in the queue") from None
 
     def add_submitted(self, jobs: dict[int, str]) -> None:
         all_jobs = self.submitted()

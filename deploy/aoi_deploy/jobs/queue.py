@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from aoi.command import aoi_command
 from aoi.errors import DataError, DeployError
+from aoi.files import claimed
 from aoi_deploy.cluster import slurm
 from aoi_deploy.cluster.command_job import CommandJob
 from aoi_deploy.jobs.folder import JobFolder, JobPlan
@@ -23,6 +24,11 @@ def submit(folder: JobFolder) -> int:
     remote = remote_of(folder)
     if remote is not None:
         return remote.submit(folder)
+    with claimed(folder.path, "aoi jobs continue"):
+        return _submit_here(folder)
+
+
+def _submit_here(folder: JobFolder) -> int:
     plan = folder.plan
     chunks = [each.chunk for each in status(folder).chunks if each.state != "done" and not each.active]
     if not chunks:

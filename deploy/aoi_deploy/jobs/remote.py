@@ -35,7 +35,12 @@ class Remote(BaseModel):
 
     login: str = Field(pattern=r"^[A-Za-z0-9][\w.@-]*$", max_length=200)
     path: str = Field(min_length=1, description="relative to the home folder on the host")
-    aoi: str = Field("aoi", description="command on the host")
+    aoi: str = Field(
+        "aoi",
+        pattern=r"^(~/|/)?[A-Za-z0-9_.][A-Za-z0-9_./+@-]*$",
+        max_length=500,
+        description="command on the host; a shell reads it",
+    )
 
     def push(self, folder: JobFolder) -> None:
         """Copies the job's folder to the host. Raises ClusterError."""
@@ -62,23 +67,33 @@ class Remote(BaseModel):
             ) from None
 
     def submit(self, folder: JobFolder) -> int:
-        return int(self._call("continue")["submitted"])
+        return self._number("continue", "submitted")
 
     def status(self, folder: JobFolder) -> JobStatus:
         answer = self._call("status")
         try:
             return JobStatus.of(answer, str(folder.path), self.login)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ClusterError(
-                f"{self.login}: has another version of aoi ({error}); install the same version there"
+                f"{self.login}: has another version of aoi ({' '.join(str(error).split())[:100]}); install the same "
+                "version there"
             ) from None
 
     def cancel(self, folder: JobFolder) -> int:
-        return int(self._call("cancel")["cancelled"])
+        return self._number("cancel", "cancelled")
 
     def logs(self, folder: JobFolder, chunk: int | None) -> dict[str, str]:
         chosen = [] if chunk is None else ["--chunk", str(chunk)]
-        return dict(self._call("logs", *chosen)["logs"])
+        answer = self._call("logs", *chosen).get("logs")
+        if not isinstance(answer, dict):
+            raise ClusterError(f"{self.login}: its logs are {type(answer).__name__}; install the same version there")
+        return {str(name): str(text) for name, text in answer.items()}
+
+    def _number(self, verb: str, key: str) -> int:
+        answer = self._call(verb).get(key)
+        if not isinstance(answer, int):
+            raise ClusterError(f"{self.login}: answers no number of {key} jobs; install the same version there")
+        return answer
 
     def _call(self, verb: str, *arguments: str) -> dict[str, Any]:
         """Runs ``aoi jobs VERB`` on the host and returns its JSON."""
@@ -86,7 +101,7 @@ class Remote(BaseModel):
         answer = self._ssh(command)
         try:
             return dict(json.loads(answer))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             raise ClusterError(f"{self.login}: '{command}' answers {answer[:80]!r}; is aoi installed there?") from None
 
     def _ssh(self, command: str, content: bytes = b"") -> bytes:

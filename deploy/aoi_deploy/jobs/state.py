@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from aoi_deploy.cluster.slurm import ACTIVE
 
 
@@ -23,6 +25,9 @@ class ChunkStatus:
     @property
     def active(self) -> bool:
         return self.state in ACTIVE
+
+
+_CHUNKS = TypeAdapter(tuple[ChunkStatus, ...])
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,9 @@ class JobStatus:
 
     @classmethod
     def of(cls, tree: Mapping[str, Any], path: str, login: str | None) -> JobStatus:
-        """The inverse of :meth:`json`; raises KeyError or TypeError if ``tree`` has another form."""
-        return cls(tree["id"], path, login, tree["samples"], tuple(ChunkStatus(**each) for each in tree["chunks"]))
+        """The inverse of :meth:`json`; raises KeyError or ValueError if ``tree`` has another form."""
+        chunks = _CHUNKS.validate_python(tree["chunks"], strict=False)
+        return cls(str(tree["id"]), path, login, int(tree["samples"]), chunks)
 
     def __str__(self) -> str:
         """The state in one sentence."""

@@ -116,6 +116,12 @@ class LavaSession:
         self._handle_sigterm()
         try:
             self._build(network, model, record)
+        except OSError as error:
+            self.close()
+            raise DeployError(
+                f"{network.path}: Lava's processes cannot be started ({error.strerror or error}); they need writable "
+                "/dev/shm with free space, and some 20 file descriptors each (ulimit -n)"
+            ) from None
         except BaseException:
             self.close()
             raise

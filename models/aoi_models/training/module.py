@@ -8,6 +8,7 @@ from typing import Any
 import lightning
 import torch
 
+from aoi.errors import CheckFailed
 from aoi.experiment.config import TrainingConfig
 from aoi_models.losses import readout_loss
 from aoi_models.network import AnytimeNetwork
@@ -58,6 +59,11 @@ class AnytimeModule(lightning.LightningModule):
             penalty = self.regulariser(hidden, correct, self.current_epoch)
             self.log("train_penalty", penalty, on_step=False, on_epoch=True)
             loss = loss + penalty
+        if not torch.isfinite(loss):
+            raise CheckFailed(
+                f"epoch {self.current_epoch + 1}, step {self.global_step + 1}: the loss is {float(loss.detach())}: "
+                "training has diverged; lower training.learning_rate or training.loss.gain"
+            )
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:

@@ -27,7 +27,7 @@ from lightning.pytorch.plugins.environments import (
 )
 from safetensors.torch import load_file, save_file
 
-from aoi.errors import ConfigError
+from aoi.errors import ConfigError, WriteError
 from aoi.events.spikes import SpikeData
 from aoi.experiment.config import ExperimentConfig
 from aoi.experiment.run_folder import RunFolder
@@ -138,6 +138,14 @@ def fit(
         )
     except SystemExit:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from None
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        lines = str(error).splitlines() or [""]
+        reason = (error.strerror if isinstance(error, OSError) else None) or lines[0]
+        if isinstance(error, RuntimeError) and not any(text in reason for text in _DISK):
+            raise
+        raise WriteError(
+            f"{run.path}: the training cannot be written ({reason}); free space on its disk, then resume"
+        ) from None
     seconds = time.perf_counter() - start
     kept = _load_checkpoint(run.checkpoints / f"{options.keep}.ckpt")
     network.load_state_dict({key.removeprefix("network."): value for key, value in kept["state_dict"].items()})
@@ -147,6 +155,9 @@ def fit(
     at_end, over_time = _validate(network, validation, options.chunk_steps)
     speed = len(train) * (options.epochs - first_epoch) / seconds
     return TrainingResult(options.epochs, at_end, over_time, int(kept["epoch"]) + 1, seconds, speed)
+
+
+_DISK = ("unexpected pos", "file write failed", "No space left", "PytorchStreamWriter")  # of torch on a full disk
 
 
 def _cluster_environment(group: Processes) -> ClusterEnvironment:

@@ -46,7 +46,7 @@ def command(
     from aoi.workflow.cost import costs, pilotnet_costs, random_run
     from aoi.workflow.evaluate import run_engine
     from aoi.workflow.network import choose_rule
-    from aoi.workflow.recordings import open_selection, warn_if_calibrated_on
+    from aoi.workflow.recordings import check_reported, open_selection
 
     measurement = load_measurement(measured) if measured is not None else None
     if (net is None) != pilotnet:
@@ -65,7 +65,7 @@ def command(
         chosen = choose_rule(network, rule or "own")
         with progress() as advance:
             data = open_selection(network, recordings.selection, advance)
-            warn_if_calibrated_on(network, data)
+            check_reported(network, data)
             run = run_engine(network, data, "running on the engine", advance)
         about = {"network": str(network.path), "split": data.split}
         result = about | costs(network.description, run, chosen, board)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -95,6 +96,9 @@ def main() -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs one command line and returns its exit code. Typer itself reports wrong usage (2) and Ctrl-C (130)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")  # a terminal without the letters of tables and names
     try:
         with log_messages():
             app(arguments, prog_name="aoi")

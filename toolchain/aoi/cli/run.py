@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -81,8 +81,9 @@ def command(
     net = network.load()
     chosen = None if no_cutoff else require_rule(net, rule or "own")
     encoding = live_encoding(net, window_us, bins)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also if a shell started it in the background
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lines = _WholeLines()
+    signal.signal(signal.SIGINT, lines.interrupt)  # also if a shell started it in the background
+    signal.signal(signal.SIGTERM, lines.interrupt)
     playing: dict[int, NamedRecording] = {}
     decided: list[int] = [0]
     classes = net.classes
@@ -116,7 +117,7 @@ def command(
                 known = decision.prediction < len(classes)
                 answer = classes[decision.prediction] if known else str(decision.prediction)
                 right += named is not None and named.label == answer
-                with _whole_lines():
+                with lines:
                     _show(decision, named, answer, encoding.bins, json)
                 if decided[0] == _WARM_UP:
                     memory.append(_memory_mb())
@@ -136,18 +137,30 @@ def command(
         raise typer.Exit(130)
 
 
-@contextmanager
-def _whole_lines() -> Iterator[None]:
-    """Defers Ctrl-C until a line is written, so that readers never get an incomplete line."""
-    import signal
+class _WholeLines:
+    """Defers Ctrl-C until a line is written, so that readers never get an incomplete line.
 
-    ends = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    try:
-        yield
+    By a flag and not by a signal mask, which is a thread's: another thread takes the signal, and Python's handler runs
+    in this one all the same.
+    """
+
+    def __init__(self) -> None:
+        self._writing = self._interrupted = False
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._writing:
+            self._interrupted = True
+        else:
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> None:
+        self._writing = True
+
+    def __exit__(self, *_: object) -> None:
         sys.stdout.flush()
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
+        self._writing = False
+        if self._interrupted:
+            raise KeyboardInterrupt
 
 
 def _show(decision: Decision, named: NamedRecording | None, answer: str, steps: int, json: bool) -> None:
@@ -209,8 +222,8 @@ def _show_summary(summary: dict[str, Any]) -> None:
             f"{summary['late']:,}, {summary['beyond']:,}, {summary['off_sensor']:,}",
         ],
         [
-            "lost frames: missing, dropped, malformed",
-            f"{summary['lost_frames']:,}, {summary['dropped']:,}, {summary['malformed']:,}",
+            "lost frames: missing, dropped, malformed, repeated",
+            f"{summary['lost_frames']:,}, {summary['dropped']:,}, {summary['malformed']:,}, {summary['duplicates']:,}",
         ],
         ["memory", " → ".join(f"{each:.0f} MB" for each in summary["memory_mb"])],
         ["wall time", f"{summary['wall_s']:.1f} s"],

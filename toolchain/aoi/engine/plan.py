@@ -319,18 +319,23 @@ def _conv(conv: Conv, weight: np.ndarray, wraps: bool) -> kernels.ConvSynapses:
     # Taps that lead from one input column to neighbouring output columns lie side by side.
     step = conv.stride[1] // gcd(conv.stride[1], conv.dilation[1])
     slots = [tap for rest in range(step) for tap in range(rest, width, step)[::-1]]
-    rows = [[(tap, at, 1) for tap, at in _reached(conv, 0, y)] for y in range(conv.input_shape[1])]
-    columns = [
-        _runs([(slots.index(tap), at) for tap, at in _reached(conv, 1, x)], merge=conv.groups == 1)
-        for x in range(conv.input_shape[2])
-    ]
+    slot_of = {tap: slot for slot, tap in enumerate(slots)}
+    reached = [[_reached(conv, axis, at) for at in range(conv.input_shape[1 + axis])] for axis in (0, 1)]
+    rows = [[(tap, at, 1) for tap, at in taps] for taps in reached[0]]
+    columns = [_runs([(slot_of[tap], at) for tap, at in taps], merge=conv.groups == 1) for taps in reached[1]]
     row_run_starts, row_runs = _flattened(rows)
     column_run_starts, column_runs = _flattened(columns)
     counts = np.count_nonzero(by_input, axis=3)
-    total = np.zeros((conv.shape[1], conv.shape[2], out), np.int64)
-    for y, row in enumerate(_taps(conv, 0)):
-        for x, column in enumerate(_taps(conv, 1)):
-            total[y, x] = weight[:, :, row][..., column].sum(axis=(1, 2, 3), dtype=np.int64)
+    from_inputs, to_outputs = [], []  # masks: taps that an input pixel uses, and that an output pixel is fed through
+    for axis in (0, 1):
+        used = np.zeros((conv.input_shape[1 + axis], conv.weight.shape[2 + axis]), bool)
+        fed = np.zeros((conv.shape[1 + axis], conv.weight.shape[2 + axis]), bool)
+        for at, taps in enumerate(reached[axis]):
+            for tap, index in taps:
+                used[at, tap] = fed[index, tap] = True
+        from_inputs.append(used)
+        to_outputs.append(fed)
+    total = _sums_by_pixel(to_outputs, weight.sum(axis=1, dtype=np.int64))
     return kernels.ConvSynapses(
         weight=np.ascontiguousarray(by_input[:, :, slots]).ravel(),
         in_channels=conv.input_shape[0],
@@ -345,7 +350,7 @@ def _conv(conv: Conv, weight: np.ndarray, wraps: bool) -> kernels.ConvSynapses:
         row_runs=np.ascontiguousarray(row_runs[:, :2]),
         column_run_starts=column_run_starts,
         column_runs=column_runs,
-        fan_out=_conv_fan_out(conv, counts),
+        fan_out=_sums_by_pixel(from_inputs, counts).ravel(),
         all_inputs_sum=total.astype(np.int32).ravel(),
     )
 
@@ -359,15 +364,6 @@ def _reached(conv: Conv, axis: int, at: int) -> list[tuple[int, int]]:
         if rest == 0 and 0 <= index < conv.shape[1 + axis]:
             found.append((tap, index))
     return found
-
-
-def _taps(conv: Conv, axis: int) -> list[list[int]]:
-    """For each output row (axis 0) or column (axis 1) the kernel taps that lie on the map, not on its padding."""
-    taps: list[list[int]] = [[] for _ in range(conv.shape[1 + axis])]
-    for at in range(conv.input_shape[1 + axis]):
-        for tap, index in _reached(conv, axis, at):
-            taps[index].append(tap)
-    return taps
 
 
 def _runs(taps: list[tuple[int, int]], *, merge: bool) -> list[tuple[int, int, int]]:
@@ -387,13 +383,10 @@ def _flattened(groups: list[list[tuple[int, int, int]]]) -> tuple[np.ndarray, np
     return first, np.array([run for group in groups for run in group], np.int32).reshape(-1, 3)
 
 
-def _conv_fan_out(conv: Conv, counts: np.ndarray) -> np.ndarray:
-    """int64 (H * W * C,): weights other than 0 that a spike of each input pixel reaches; ``counts`` (C, kH, kW)."""
-    reach = []
-    for axis in (0, 1):
-        table = np.zeros((conv.input_shape[1 + axis], conv.weight.shape[2 + axis]), np.int64)
-        for at in range(len(table)):
-            for tap, _ in _reached(conv, axis, at):
-                table[at, tap] = 1
-        reach.append(table)
-    return np.einsum("yp,xq,cpq->yxc", *reach, counts.astype(np.int64)).ravel()
+def _sums_by_pixel(masks: list[np.ndarray], kernels: np.ndarray) -> np.ndarray:
+    """Sums of the taps of integer kernels (n, kH, kW) at which the masks of a pixel's row, bool (H, kH), and of its
+    column, (W, kW), are true: int64 (H, W, n). Most rows have the same mask, so each is added up once."""
+    (rows, row_of), (columns, column_of) = (np.unique(mask, axis=0, return_inverse=True) for mask in masks)
+    found = np.einsum("yp,npq->ynq", rows.astype(np.int64), kernels.astype(np.int64))
+    found = np.einsum("ynq,xq->yxn", found, columns.astype(np.int64))
+    return np.ascontiguousarray(found[row_of.ravel()][:, column_of.ravel()])

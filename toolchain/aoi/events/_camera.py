@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from aoi.compiled import choose_cache
+
+choose_cache()  # before numba is imported
+
+from numba import njit  # noqa: E402
 
 
 @njit(cache=True)

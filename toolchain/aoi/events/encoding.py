@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from math import prod
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MAX_BITS = 1 << 33  # of one encoded recording: 1 GB
+_Pixels = Annotated[int, Field(ge=1, le=32768)]
+_Polarities = Annotated[int, Field(ge=1, le=2)]
 
 
 class Encoding(BaseModel):
@@ -15,12 +22,20 @@ class Encoding(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sensor_size: tuple[int, int, int] = Field(description="width, height, polarities of the camera")
+    sensor_size: tuple[_Pixels, _Pixels, _Polarities] = Field(description="width, height, polarities of the camera")
     window_us: int = Field(gt=0, description="length of the encoded window, µs")
     bins: int = Field(gt=0, le=4096, description="timesteps T")
     merge_polarities: bool = Field(False, description="one channel instead of ON and OFF")
     downsample: int = Field(1, ge=1, le=64, description="integer factor that reduces the resolution")
     denoise_us: int | None = Field(None, gt=0, description="drop events without a neighbour within this time, µs")
+
+    @model_validator(mode="after")
+    def _fits_in_memory(self) -> Encoding:
+        if prod(self.shape) > MAX_BITS:
+            raise ValueError(
+                f"{'x'.join(map(str, self.shape))} spikes (C, H, W, T) are more than {MAX_BITS}; use fewer bins"
+            )
+        return self
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
@@ -43,7 +44,9 @@ def find_recordings(root: Path) -> tuple[tuple[str, ...], dict[RecordingRef, Loc
     """
     parts = _find_parts(root)
     labels = {part: _class_folders(folder) for part, folder in parts.items()}
-    classes = _sorted_classes({path.name for folders in labels.values() for path in folders})
+    names = {path.name for folders in labels.values() for path in folders}
+    _check_names(root, names)
+    classes = _sorted_classes(names)
     locations: dict[RecordingRef, Location] = {}
     index = {name: number for number, name in enumerate(classes)}
     for part, folders in labels.items():
@@ -118,6 +121,24 @@ def _class_folders(part: Path) -> list[Path]:
     if not folders:
         raise DataError(f"{part}: has no class folders; expected {part.name}/<label>/<recording>")
     return folders
+
+
+def _check_names(root: Path, names: set[str]) -> None:
+    """Refuses names of class folders that are no text, or that a person takes for the same. Raises DataError."""
+    seen: dict[str, str] = {}
+    for name in sorted(names):
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            shown = name.encode("utf-8", "surrogateescape")
+            raise DataError(f"{root}: the class folder {shown!r} is not named in UTF-8; rename it") from None
+        alike = unicodedata.normalize("NFC", name).casefold()
+        if alike in seen:
+            raise DataError(
+                f"{root}: the class folders {seen[alike]!a} and {name!a} have the same name to a reader; join them, or "
+                "rename one"
+            )
+        seen[alike] = name
 
 
 def _sorted_classes(names: set[str]) -> tuple[str, ...]:

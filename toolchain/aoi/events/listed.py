@@ -64,13 +64,18 @@ class ListedDataset:
         return events
 
     def stamp(self, ref: RecordingRef) -> str:
-        """Path, size and modification time of the file, and the part. Raises DataError."""
+        """Path, size and times of the file, and the part. Raises DataError.
+
+        The time of the last change, which no program can set, tells a file that was replaced by one with the same size
+        and modification time.
+        """
         location = self._locations[ref]
         try:
             state = location.file.stat()
         except OSError as error:
             raise DataError(f"{location}: cannot be read ({error.strerror})") from error
-        return f"{location.file}:{state.st_size}:{state.st_mtime_ns}" + (f":{location.part}" if location.part else "")
+        times = f"{state.st_mtime_ns}:{state.st_ctime_ns}:{state.st_ino}"
+        return f"{location.file}:{state.st_size}:{times}" + (f":{location.part}" if location.part else "")
 
     def _read_nonempty(self, location: Location) -> np.ndarray:
         events = self._read(location)

@@ -21,7 +21,7 @@ from aoi.events.encoding import Encoding
 from aoi.events.recording import fingerprint
 from aoi.files import atomic_file, exclusive_lock, write_atomically
 
-_VERSION = 2
+_VERSION = 3
 """Part of every key: increase it when the same recordings give other files."""
 _CHUNK = 1 << 20
 
@@ -44,6 +44,9 @@ class SpikeData:
     """int64 (N,), the row of each recording in ``packed``: its position among those that were requested."""
     skipped: tuple[str, ...] = ()
     """For each damaged recording that was left out, what is wrong with it."""
+    outside: tuple[str, ...] = ()
+    """Names of recordings with nearly all events after the window, or all in one bin: their times are not in µs, fall
+    back, or the window does not suit them."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -148,6 +151,7 @@ def load_spikes(
         packed=stored.packed,
         rows=intact,
         skipped=tuple(damage.values()),
+        outside=tuple(refs[row].id for row in stored.outside),
     )
 
 
@@ -176,7 +180,7 @@ def _write_cache(
     progress: Callable[[int, int], None] | None,
 ) -> None:
     digest = hashlib.blake2b(digest_size=16)
-    fingerprints, damaged = [], []
+    fingerprints, damaged, outside = [], [], []
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(refs), _row_bytes(encoding))}
     with atomic_file(folder / f"{key}.npy") as file:
         np.lib.format.write_array_header_1_0(file, header)
@@ -192,13 +196,22 @@ def _write_cache(
             else:
                 corrupted = corruption.apply(events, ref.id, encoding.sensor_size) if corruption else events
                 fingerprints.append(fingerprint(events))
+                outside += [index] if _misses_window(events["t"], encoding) else []
                 row = pack(_encode(dataset, ref, corrupted, encoding)).tobytes()
             file.write(row)
             digest.update(row)
             if progress:
                 progress(index + 1, len(refs))
-    info = {"blake2b": digest.hexdigest(), "fingerprints": fingerprints, "damaged": damaged}
+    info = {"blake2b": digest.hexdigest(), "fingerprints": fingerprints, "damaged": damaged, "outside": outside}
     write_atomically(folder / f"{key}.json", json.dumps(info).encode())
+
+
+def _misses_window(t: np.ndarray, encoding: Encoding) -> bool:
+    """Whether nearly all events (more than nine of ten) lie after the window, or all of many in one of several bins."""
+    since = t.astype(np.int64) - int(t.min())
+    within = since < encoding.window_us
+    one_bin = encoding.bins >= 4 and len(t) >= 16 and int(since.max()) < encoding.window_us // encoding.bins
+    return bool(one_bin or within.mean() < 0.1)
 
 
 class _Damaged(DataError):
@@ -227,6 +240,8 @@ class _Stored(NamedTuple):
     fingerprints: np.ndarray
     damage: dict[int, str]
     """Row → what is wrong with the recording."""
+    outside: tuple[int, ...] = ()
+    """Rows of recordings that hardly have an event where the window is."""
 
 
 def _read_cache(
@@ -255,7 +270,8 @@ def _read_cache(
                 return None
     except Exception:  # whatever is wrong with the cache, it is built again
         return None
-    return _Stored(packed, fingerprints, damage) if fingerprints.shape == (len(refs),) else None
+    outside = tuple(int(row) for row in info["outside"])
+    return _Stored(packed, fingerprints, damage, outside) if fingerprints.shape == (len(refs),) else None
 
 
 def _row_bytes(encoding: Encoding) -> int:

@@ -17,6 +17,7 @@ from aoi.experiment.augment import AugmentConfig
 from aoi.experiment.loss import LossConfig
 from aoi.experiment.network import NetworkSpec
 from aoi.experiment.regulariser import RegulariserConfig
+from aoi.experiment.yaml_file import brief, parse_yaml, read_yaml
 from aoi.experiment.zoo import expand
 
 
@@ -91,16 +92,22 @@ class ExperimentConfig(_Config):
 def explain(error: ValidationError, path: str) -> ConfigError:
     """The first error that pydantic found, in one line; ``path`` names the file."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("dense", "conv"))
+    where = _one_line(".".join(str(part) for part in first["loc"] if part not in ("dense", "conv")))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         message = f"unknown key '{where}'; check its spelling and indentation"
     elif not where:  # a check of the whole configuration
-        message = first["msg"].removeprefix("Value error, ")
+        message = _one_line(first["msg"].removeprefix("Value error, "))
     else:
-        value = "" if first["type"] == "missing" else f" = {first['input']!r:.60}"
-        message = f"'{where}'{value}: {first['msg'].lower()}"
+        value = "" if first["type"] == "missing" else f" = {brief(first['input'])}"
+        message = f"'{where}'{value}: {_one_line(first['msg'].lower())}"
     return ConfigError(f"{path}: {message}{more}")
+
+
+def _one_line(text: str) -> str:
+    """At most 200 letters of a text that may hold what the file holds."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= 200 else f"{line[:197]}…"
 
 
 def config_folder() -> Path:
@@ -131,14 +138,7 @@ def parse_config(tree: Any, where: str, changes: Iterable[Change] = ()) -> Exper
 
 def load_config(path: Path, changes: Iterable[Change] = ()) -> ExperimentConfig:
     """Reads an experiment's YAML file and applies ``changes`` to it. Raises ConfigError."""
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file; the shipped ones are in {config_folder()}") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read as a configuration: {error.strerror}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    tree = read_yaml(path, f"no such configuration file; the shipped ones are in {config_folder()}")
     return parse_config(tree, str(path), changes)
 
 
@@ -148,9 +148,11 @@ def parse_change(text: str) -> Change:
     if not separator or not key:
         raise ConfigError(f"set {text}: expected key=value, such as training.epochs=5")
     try:
-        return key, yaml.safe_load(value)
-    except (yaml.YAMLError, RecursionError, ValueError):
-        raise ConfigError(f"set {text}: '{value}' is not a YAML value; quote text with special characters") from None
+        return key, parse_yaml(value)
+    except ConfigError:
+        raise ConfigError(
+            f"set {text:.80}: '{value:.60}' is not a YAML value; quote text with special characters"
+        ) from None
 
 
 def _put(tree: Any, keys: list[str], value: Any, where: str) -> None:

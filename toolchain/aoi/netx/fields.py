@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from math import ceil, prod
 from pathlib import Path
@@ -83,6 +84,8 @@ class Fields:
         if not data.size:
             raise self.fail(f"{key} is empty (shape {data.shape})")
         values = np.asarray(data[()])
+        if values.dtype == np.float16:
+            values = values.astype(np.float64)  # limits above 65,504 are infinite in 16 bits
         wrong = ~((values >= low) & (values <= high))  # true for NaN
         if wrong.any():
             raise self.fail(f"{key}: {_first(values, wrong)} is out of {low}..{high}")
@@ -91,6 +94,16 @@ class Fields:
             if wrong.any():
                 raise self.fail(f"{key}: {_first(values, wrong)} is not a whole number; quantise before the export")
         return values.astype(np.int32)
+
+    def spend(self, values: int, what: str) -> None:
+        """Subtracts numbers that are not stored but made from what is, such as a kernel repeated for each channel."""
+        if values > self.budget.left:
+            raise self.fail(f"{what} makes {values} values; a file may hold {MAX_VALUES}")
+        self.budget.left -= values
+
+    def unknown(self, known: Collection[str]) -> list[str]:
+        """Names of members that are not among ``known``."""
+        return [name for name in self.group if name not in known]
 
     def fingerprints(self, key: str) -> np.ndarray:
         """A one-dimensional array of uint64."""

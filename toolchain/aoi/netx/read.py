@@ -202,6 +202,7 @@ def _read_layers(
         elif kind not in _KINDS:
             raise layer.fail(f"type {kind[:20]!r} is not supported; supported are {', '.join(_KINDS)}")
         layer = layer.at(f"{layer.place} ({kind})")
+        _account(layer, found)
         if kind == "input":
             if index:
                 raise layer.fail("an input layer can only come first")
@@ -231,6 +232,37 @@ def _read_layers(
     if all(isinstance(layer, Input) for layer in layers) or input_shape is None:
         raise group.fail("no layer with weights (conv, dense or pool)")
     return NetworkDescription(input_shape, tuple(layers), average)
+
+
+_LAYER_FIELDS = {"type", "shape", "neuron", "weight", "weight_rec", "recWeight", "bias", "delay", "stride", "padding"}
+_LAYER_FIELDS |= {"dilation", "groups"}
+_LAYER_FIELDS |= {"inFeatures", "outFeatures", "inChannels", "outChannels", "kernelSize"}  # repeat the weight's shape
+_NEURON_FIELDS = {"type", "vThMant", "iDecay", "vDecay", "activation", "sigma_output", "messageBits", "gradedSpike"}
+_NEURON_FIELDS |= {"theta", "tauRho", "scaleRho", "vTh"}  # the float threshold, and the gradient's shape in training
+_NEURON_FIELDS |= {"refDelay", "wgtExp", "weight_exp"}  # only at the values below
+# Fields that change what SLAYER computes and that Lava passes over → the value that changes nothing, and a remedy.
+_PASSED_OVER = {
+    "weight_exp": (
+        0,
+        "lava-dl's WgtScaleBatchNorm wrote it; train with another normalisation",
+    ),
+    "wgtExp": (0, "multiply the weights by 2**wgtExp and write 0"),
+    "refDelay": (1, "Lava has no refractory period; train with refDelay 1"),
+}
+
+
+def _account(layer: Fields, found: _Found) -> None:
+    """Every field is executed, known to be without effect, refused, or noted as one that nobody reads."""
+    if "neuron" in layer and layer.holds_group("neuron"):
+        neuron = layer.child("neuron", f"{layer.place}, neuron")
+        for key, (harmless, remedy) in _PASSED_OVER.items():
+            if key in neuron and (neuron.integers(key, -(1 << 20), 1 << 20) != harmless).any():
+                value = neuron.integers(key, -(1 << 20), 1 << 20).ravel()[0]
+                raise neuron.fail(f"{key}: {value}: SLAYER applies it and Lava passes over it; {remedy}")
+        found.notes += [
+            f"{neuron.place}: field {key[:40]!r} is read by nobody" for key in neuron.unknown(_NEURON_FIELDS)
+        ]
+    found.notes += [f"{layer.place}: field {key[:40]!r} is read by nobody" for key in layer.unknown(_LAYER_FIELDS)]
 
 
 def _read_input(layer: Fields, shape: tuple[int, ...]) -> Input:
@@ -407,7 +439,8 @@ def _read_pool(layer: Fields, name: str, incoming: _Incoming) -> Conv:
     weight = _read_kernels(layer)
     if weight.shape[:2] != (1, 1):
         raise layer.fail(f"weight has shape {weight.shape}; a pool layer takes (1, 1, kH, kW)")
-    weight = np.broadcast_to(weight, (channels, *weight.shape[1:])).copy()
+    layer.spend(channels * weight.size, f"the kernel for {channels} channels")
+    weight = np.broadcast_to(weight, (channels, *weight.shape[1:]))
     return _convolution(layer, name, (channels, height, width), weight, channels, kind="pool")
 
 

@@ -7,7 +7,7 @@ input of a first convolution has shape (W, H, C), that of a first dense layer (C
 
 from __future__ import annotations
 
-import shutil
+import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from aoi.errors import NetXError
-from aoi.files import atomic_path
+from aoi.files import write_atomically
 from aoi.netx.description import Conv, Cuba, Input, Layer, NetworkDescription, Neuron, Sigma
 from aoi.netx.metadata import Metadata
 from aoi.netx.read import check_metadata
@@ -57,7 +57,7 @@ def write_network(
         raise NetXError(f"{path}: not written: {found[0]}{more}")
     if metadata is not None:
         check_metadata(description, metadata, str(path))
-    with _replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with _replacing(path) as content, h5py.File(content, "w") as file:
         _write_blocks(file, description)
         if metadata is not None:
             _write_metadata(file, metadata)
@@ -73,18 +73,19 @@ def update_metadata(path: str | PathLike[str], metadata: Metadata) -> None:
         >>> update_metadata(network.path, network.metadata.model_copy(update={"classes": ("cat", "dog")}))
     """
     path = Path(path)
-    with _replacing(path) as temporary:
-        shutil.copyfile(path, temporary)
-        with h5py.File(temporary, "r+") as file:
+    with _replacing(path) as content:
+        content.write(path.read_bytes())
+        with h5py.File(content, "r+") as file:
             _write_metadata(file, metadata)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """As ``atomic_path``; turns h5py's errors into NetXError."""
+def _replacing(path: Path) -> Iterator[io.BytesIO]:
+    """The content of the new file, in memory: on a full disk HDF5 prints errors of its own. h5py's become NetXError."""
     try:
-        with atomic_path(path) as temporary:
-            yield temporary
+        content = io.BytesIO()
+        yield content
+        write_atomically(path, content.getvalue())
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise NetXError(f"{path}: cannot be written ({(str(error).splitlines() or [''])[0]})") from error
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from aoi.errors import ConfigError
 from aoi.experiment.config import ExperimentConfig, explain, load_config
+from aoi.experiment.yaml_file import read_yaml
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 Values = dict[str, Any]
@@ -115,14 +115,7 @@ class StudyCell:
 
 def load_study(path: Path) -> StudyConfig:
     """Reads a study's YAML file. Raises ConfigError."""
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such study; examples are in configs/studies/") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read as a study ({error.strerror})") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    tree = read_yaml(path, "no such study; examples are in configs/studies/")
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected name, seeds, arms, experiments; found {type(tree).__name__}")
     try:

@@ -15,6 +15,7 @@ from aoi.cutoff.checks import check_request
 from aoi.cutoff.rule import Rule
 from aoi.errors import DataError
 from aoi.events.recording import set_fingerprint
+from aoi.files import claimed
 from aoi.netx.metadata import CutoffPolicy, Metadata
 from aoi.netx.write import update_metadata
 from aoi.workflow.evaluate import run_engine
@@ -109,6 +110,19 @@ def calibrate(
     """
     check_request(max_drop, risk, rule, temperature)
     refuse_zoo(network)
+    with claimed(network.path, "aoi calibrate"):
+        return _calibrate(network, data, max_drop, risk, rule, temperature, progress)
+
+
+def _calibrate(
+    network: Network,
+    data: Recordings,
+    max_drop: float,
+    risk: float,
+    rule: RuleName,
+    temperature: Temperature,
+    progress: Progress | None,
+) -> Calibrated:
     if data.config is not None:
         check_split(data.split)
     refuse_trained_on(network, data.spikes, "", "calibrate on other recordings")

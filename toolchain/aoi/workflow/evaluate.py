@@ -19,7 +19,7 @@ from aoi.evaluation.summary import summarise
 from aoi.events.corrupt import Corruption
 from aoi.workflow.network import Network, choose_rule
 from aoi.workflow.progress import Progress, counter
-from aoi.workflow.recordings import Recordings, open_selection, warn_if_calibrated_on
+from aoi.workflow.recordings import Recordings, check_reported, open_selection
 from aoi.workflow.result import Result
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def evaluate(
         >>> aoi.evaluate(net, aoi.open_data("digits", net), rule="confidence:0.9").accuracy
         0.9771689497716894
     """
-    warn_if_calibrated_on(network, data)
+    check_reported(network, data)
     chosen = choose_rule(network, rule)
     return evaluate_run(network, data, run_engine(network, data, "running on the engine", progress), chosen)
 

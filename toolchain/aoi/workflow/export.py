@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from aoi.compat.extras import needs
+from aoi.files import claimed
 
 
 def export(run: str | PathLike[str], out: str | PathLike[str] | None = None) -> Path:
@@ -29,4 +30,6 @@ def export(run: str | PathLike[str], out: str | PathLike[str] | None = None) -> 
         from aoi_models.training.export import export_run
 
     folder = RunFolder(Path(run))
-    return export_run(folder, Path(out) if out is not None else folder.network)
+    target = Path(out) if out is not None else folder.network
+    with claimed(target, "aoi export"):
+        return export_run(folder, target)

@@ -12,7 +12,7 @@ import numpy as np
 
 from aoi.engine import Engine
 from aoi.errors import DataError, NetXError
-from aoi.files import atomic_path
+from aoi.files import atomic_path, claimed
 from aoi.netx import Metadata, NetworkDescription, overflow_warnings, read_network, write_network
 from aoi.netx.read import check_metadata
 from aoi.nir.convert import Conversion, Scale, convert
@@ -327,7 +327,7 @@ def _metadata(
 
 def _written(out: Path, description: NetworkDescription, metadata: Metadata) -> Network:
     """Writes the file and reads it back: what it says is what was meant."""
-    with atomic_path(out) as temporary:
+    with claimed(out, "aoi import"), atomic_path(out) as temporary:
         write_network(temporary, description, metadata, waive=_WAIVED)
         back = read_network(temporary, input_block=description.takes_values).description
         for meant, read in zip(description.layers, back.layers, strict=True):

@@ -192,14 +192,25 @@ def open_selection(network: Network, selection: Selection, progress: Progress | 
     )
     if selection.corruption is None:  # otherwise logged before, for the same recordings
         log_skipped(spikes)
-    classes = network.classes or dataset.classes
-    if len(classes) > network.description.outputs:
-        raise DataError(
-            f"{config.source}: {len(classes)} classes, but {network.path.name} has only "
-            f"{network.description.outputs} outputs"
-        )
+    classes = network.classes or _output_names(network, config.source, dataset.classes)
     shape = network.description.input_shape
     return Recordings(spikes.with_classes(classes), shape, encoding, config, selection)
+
+
+def _output_names(network: Network, source: str, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the outputs of a network whose file does not say them: the classes, or all numbers if those are some of
+    them. Raises DataError if it would be a guess which class is which output."""
+    outputs = network.description.outputs
+    if len(classes) == outputs:
+        return classes
+    numbers = tuple(map(str, range(outputs)))
+    if set(classes) <= set(numbers):
+        return numbers
+    more = "has only" if len(classes) > outputs else "does not name its outputs, and has"
+    raise DataError(
+        f"{source}: {len(classes)} classes, but {network.path.name} {more} {outputs} outputs; give recordings with a "
+        "class folder for each output"
+    )
 
 
 def _limited(indices: np.ndarray, selection: Selection) -> np.ndarray:
@@ -252,7 +263,8 @@ def encoding_for(
     if window_us is None or bins is None:
         raise DataError(f"{network.path}: the file has no encoding; give window_us and bins")
     encoding = Encoding(sensor_size=sensor_size, window_us=window_us, bins=bins)
-    if prod(encoding.shape[:3]) != prod(network.description.input_shape):
+    takes, gives = network.description.input_shape, encoding.shape[:3]
+    if takes != gives if len(takes) == 3 else prod(takes) != prod(gives):
         raise DataError(
             f"{network.path}: takes {network.description.input_shape} spikes per step, "
             f"the recordings give {encoding.shape[:3]}"
@@ -267,10 +279,23 @@ def log_skipped(spikes: SpikeData) -> None:
     if len(spikes.skipped) > _MAX_NAMED:
         total = len(spikes.skipped) + len(spikes)
         log.warning("skipped: %d of %d recordings, all damaged", len(spikes.skipped), total)
+    if spikes.outside:
+        log.warning(
+            "%d of %d recordings, such as %s, have nearly all events outside of the window or in one bin: are the "
+            "times in µs, and does the window suit them?",
+            len(spikes.outside),
+            len(spikes),
+            spikes.outside[0],
+        )
 
 
-def warn_if_calibrated_on(network: Network, recordings: Recordings) -> None:
-    """Logs a warning if the cutoff was calibrated on the recordings of a report."""
+def check_reported(network: Network, recordings: Recordings) -> None:
+    """Logs a warning if the cutoff was calibrated on the recordings of a report.
+
+    Raises DataError if a report on the split test would hold recordings that training saw.
+    """
+    if recordings.split == "test" and recordings.config is not None:
+        refuse_trained_on(network, recordings.spikes, " of the split test", "remove them from the folder Test")
     policy = network.metadata.policy if network.metadata else None
     used = (policy.evidence.get("source"), policy.evidence.get("split")) if policy else None
     if used == (recordings.source, recordings.split) and recordings.source is not None:

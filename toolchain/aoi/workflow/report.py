@@ -18,7 +18,7 @@ from aoi.workflow.cost import costs, format_range
 from aoi.workflow.evaluate import evaluate_run, run_engine
 from aoi.workflow.network import Network, load, output_folder
 from aoi.workflow.progress import Progress, log
-from aoi.workflow.recordings import Selection, open_selection, warn_if_calibrated_on
+from aoi.workflow.recordings import Selection, check_reported, open_selection
 
 
 def report(
@@ -44,7 +44,7 @@ def report(
     if out.is_dir():
         raise DataError(f"out {out}: is a folder; name a file, such as {out / 'report.html'}")
     data = open_selection(network, selection, progress)
-    warn_if_calibrated_on(network, data)
+    check_reported(network, data)
     rules = rules_for(network.metadata.policy if network.metadata else None, data.steps)
     most = most_samples(len(rules), data.steps)
     if len(data) > most:

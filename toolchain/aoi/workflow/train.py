@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,10 +14,12 @@ import numpy as np
 
 from aoi.compat.extras import needs
 from aoi.errors import ConfigError, DataError
+from aoi.events.sets import SETS
 from aoi.events.spikes import load_spikes
 from aoi.events.splits import require_split
 from aoi.experiment.config import Change, ExperimentConfig, load_config, parse_config
 from aoi.experiment.run_folder import RunData, RunFolder
+from aoi.files import claimed
 from aoi.workflow.progress import Progress, counter, log
 from aoi.workflow.recordings import log_skipped, open_configured, resolve_source
 from aoi.workflow.result import Result
@@ -101,16 +104,32 @@ def train(
     pairs = list(changes.items() if isinstance(changes, Mapping) else changes)
     if data is not None:
         pairs.append(("data.source", resolve_source(str(data))))
-    chosen = _config(config, pairs)
-    return _train(
-        chosen,
-        RunFolder(Path(run) if run is not None else Path("runs") / chosen.name),
-        resume,
-        overwrite,
-        download,
-        skip_damaged,
-        progress,
-    )
+    chosen = _with_absolute_source(_config(config, pairs), config)
+    folder = RunFolder(Path(run) if run is not None else Path("runs") / chosen.name)
+    with ExitStack() as stack:
+        if _is_first():  # the other processes of a training write nothing
+            stack.enter_context(claimed(folder.path, "aoi train"))
+        return _train(chosen, folder, resume, overwrite, download, skip_damaged, progress)
+
+
+def _is_first() -> bool:
+    with needs("train"):
+        from aoi_models.training.processes import processes
+
+    return processes().first
+
+
+def _with_absolute_source(config: ExperimentConfig, given: object) -> ExperimentConfig:
+    """The configuration with its folder of recordings made absolute, so that it means the same wherever a later command
+    runs. A relative one is looked for in the working directory, then beside the configuration's file."""
+    source = config.data.source
+    found = resolve_source(source)
+    if found == source and isinstance(given, (str, PathLike)) and not Path(source).is_absolute():
+        beside = resolve_source(str(Path(given).parent / source)) if source.lower() not in SETS else source
+        found = beside if Path(beside).is_dir() else source
+    if found == source:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"source": found})})
 
 
 def _config(

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from aoi.errors import DataError
-from aoi.events.recording import TIME_LIMIT, make_events
+from aoi.events.recording import TIME_LIMIT, check_count, check_size, make_events, max_events
 
 _MAGIC = b"#!AER-DAT4.0\r\n"
 _EVENT = np.dtype(
     {"names": ["t", "x", "y", "on"], "formats": ["<i8", "<i2", "<i2", "u1"], "offsets": [0, 8, 10, 12], "itemsize": 16}
 )
 _NONE, _LZ4, _LZ4_HIGH, _ZSTD, _ZSTD_HIGH = range(5)
-_PACKET_LIMIT = 2**30
+_PACKET_HEAD = 1 << 12  # bytes of a packet besides its events
 
 
 class _Damaged(Exception):
@@ -37,8 +37,9 @@ def read_aedat4(path: Path) -> np.ndarray:
     Compressed files need the package ``lz4`` or ``zstandard``.
     """
     try:
+        check_size(path)
         data = path.read_bytes()
-        return _decode(data)
+        return _decode(path, data)
     except _MissingPackage as error:
         raise DataError(
             f"{path}: is compressed and needs the package {error}; install it: pip install {error}"
@@ -47,7 +48,7 @@ def read_aedat4(path: Path) -> np.ndarray:
         raise DataError(f"{path}: damaged .aedat4 file ({error})") from error
 
 
-def _decode(data: bytes) -> np.ndarray:
+def _decode(path: Path, data: bytes) -> np.ndarray:
     if not data.startswith(_MAGIC):
         raise _Damaged("it does not start with '#!AER-DAT4.0'")
     start = len(_MAGIC) + 4
@@ -60,16 +61,21 @@ def _decode(data: bytes) -> np.ndarray:
         raise _Damaged(f"packets end at byte {end}, the file at {len(data)}; it is truncated")
     packets = []
     position = start + size
+    left = max_events() * _EVENT.itemsize + _PACKET_HEAD  # bytes that the packets may still decompress to
     while position < end:
         packet_stream, size = struct.unpack_from("<ii", data, position)
         content = _slice(data, position + 8, size, f"the packet at byte {position}")
         position += 8 + size
         if packet_stream == stream:
-            packets.append(_read_packet(_decompress(content, compression)))
-    events = np.concatenate(packets) if packets else np.empty(0, dtype=_EVENT)
-    if len(events) and (events["t"].min() < -TIME_LIMIT or events["t"].max() > TIME_LIMIT):
-        raise _Damaged("a timestamp exceeds 2**61 µs")
-    return make_events(events["x"], events["y"], events["t"], events["on"] != 0)
+            content = _decompress(content, compression, left)
+            left -= len(content)
+            if left < _PACKET_HEAD:
+                check_count(path, max_events() + 1)
+            events = _read_packet(content)
+            if len(events) and (events["t"].min() < -TIME_LIMIT or events["t"].max() > TIME_LIMIT):
+                raise _Damaged("a timestamp exceeds 2**61 µs")
+            packets.append(make_events(events["x"], events["y"], events["t"], events["on"] != 0))
+    return np.concatenate(packets) if packets else make_events(*(np.empty(0, np.int64),) * 4)
 
 
 def _read_header(buffer: bytes) -> tuple[int, int, str]:
@@ -93,7 +99,7 @@ def _event_stream(description: str) -> int:
         for node in ElementTree.fromstring(description).findall("./node[@name='outInfo']/node")
         if node.findtext("./attr[@key='typeIdentifier']") == "EVTS"
     ]
-    numbers = sorted(int(name) for name in streams if name.isdecimal())
+    numbers = sorted(int(name) for name in streams if name.isascii() and name.isdecimal() and len(name) < 10)
     if not numbers:
         raise _Damaged("it has no event stream")
     return numbers[0]
@@ -109,19 +115,20 @@ def _read_packet(buffer: bytes) -> np.ndarray:
     return np.frombuffer(_slice(buffer, begin, count * _EVENT.itemsize, "a packet's events"), dtype=_EVENT)
 
 
-def _decompress(content: bytes, compression: int) -> bytes:
+def _decompress(content: bytes, compression: int, limit: int) -> bytes:
+    """The content, or its first ``limit`` + 1 bytes."""
     if compression == _NONE:
         return content
     try:
         if compression in (_LZ4, _LZ4_HIGH):
             import lz4.frame
 
-            return lz4.frame.LZ4FrameDecompressor().decompress(content, max_length=_PACKET_LIMIT)
+            return lz4.frame.LZ4FrameDecompressor().decompress(content, max_length=limit + 1)
         if compression in (_ZSTD, _ZSTD_HIGH):
             import zstandard
 
             with zstandard.ZstdDecompressor().stream_reader(content) as reader:
-                return reader.read(_PACKET_LIMIT)
+                return reader.read(limit + 1)
     except ImportError as error:
         raise _MissingPackage("lz4" if compression in (_LZ4, _LZ4_HIGH) else "zstandard") from error
     except Exception as error:  # each library has its own errors

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aoi.errors import DataError
-from aoi.events.recording import make_events
+from aoi.events.recording import check_size, make_events
 
 SENSOR_SIZE = (34, 34, 2)
 _OVERFLOW_ROW = 240
@@ -21,6 +21,7 @@ def read_bin(path: Path) -> np.ndarray:
     compare with ``tonic.io.read_mnist_file``, which is quadratic in the number of marks and imports torch. Raises
     DataError if the file is truncated.
     """
+    check_size(path)
     data = np.fromfile(path, dtype=np.uint8)
     if data.size % 5:
         raise DataError(f"{path}: {data.size} bytes is not a multiple of 5 (one event); the file is truncated")

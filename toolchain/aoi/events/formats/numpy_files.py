@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from collections.abc import Sequence
+from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
 from aoi.errors import DataError
-from aoi.events.recording import TIME_LIMIT, make_events
+from aoi.events.recording import TIME_LIMIT, check_count, make_events
 
 _FIELDS = ("x", "y", "t", "p")
-_MEMBER_LIMIT = 2**31
+_MOST_MEMBERS = 1024
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -26,41 +28,70 @@ def read_npz(path: Path) -> np.ndarray:
 
     Raises DataError.
     """
+    names = _members(path)
+    if set(_FIELDS) <= set(names):
+        arrays = load_arrays(path, _FIELDS)
+        return from_columns(path, arrays)
+    name = "events" if "events" in names else names[0] if len(names) == 1 else None
+    if name is None:
+        shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+        raise DataError(f"{path}: holds {shown}; expected one structured array 'events', or arrays x, y, t, p")
+    return _from_structured(path, load_arrays(path, (name,))[name])
+
+
+def _members(path: Path) -> list[str]:
+    """Names of the arrays. Raises DataError."""
     try:
         with zipfile.ZipFile(path) as archive:
-            largest = max((member.file_size for member in archive.infolist()), default=0)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
         raise DataError(f"{path}: damaged .npz file ({_one_line(error)})") from error
-    if largest > _MEMBER_LIMIT:
-        raise DataError(f"{path}: holds an array of {largest} bytes; the limit is {_MEMBER_LIMIT}: split the recording")
-    arrays = load_array(path)
-    if set(_FIELDS) <= set(arrays):
-        return from_columns(path, {name: arrays[name] for name in _FIELDS})
-    if "events" in arrays:
-        return _from_structured(path, arrays["events"])
-    if len(arrays) == 1:
-        return _from_structured(path, next(iter(arrays.values())))
-    raise DataError(f"{path}: holds {sorted(arrays)}; expected one structured array 'events', or arrays x, y, t, p")
+    if len(members) > _MOST_MEMBERS:
+        raise DataError(f"{path}: holds {len(members)} arrays; a recording has at most {_MOST_MEMBERS}")
+    return [member.filename.removesuffix(".npy") for member in members]
+
+
+def load_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """These arrays of a ``.npz`` file, and no others. Raises DataError if they are damaged or too large.
+
+    The length that an array's header states is checked before memory is allocated for it.
+    """
+    found: dict[str, np.ndarray] = {}
+    try:
+        with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name in names:
+                member = archive.getinfo(f"{name}.npy")
+                with archive.open(member) as file:
+                    _check_length(path, file, member.file_size)
+                with archive.open(member) as file:
+                    found[name] = np.lib.format.read_array(file, allow_pickle=False)
+    except (DataError, OSError):
+        raise
+    except Exception as error:  # numpy passes on whatever its header parser, zipfile and zlib raise
+        raise DataError(f"{path}: damaged .npz file ({_one_line(error)})") from error
+    return found
 
 
 def load_array(path: Path) -> Any:
     """The array of a ``.npy`` file, or a dict of the arrays of a ``.npz`` file. Raises DataError if it is damaged."""
+    if path.suffix.lower() == ".npz":
+        return load_arrays(path, _members(path))
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if path.suffix.lower() == ".npz":
-                with np.load(file, allow_pickle=False) as archive:
-                    return {name: archive[name] for name in archive.files}
-            _check_length(path, file)
+            _check_length(path, file, path.stat().st_size)
+            file.seek(0)
             return np.lib.format.read_array(file, allow_pickle=False)
     except (DataError, OSError):
         raise
-    except Exception as error:  # numpy passes on whatever its header parser, zipfile and zlib raise
-        raise DataError(f"{path}: damaged {path.suffix} file ({_one_line(error)})") from error
+    except Exception as error:  # numpy passes on whatever its header parser raises
+        raise DataError(f"{path}: damaged .npy file ({_one_line(error)})") from error
 
 
-def _check_length(path: Path, file: BinaryIO) -> None:
-    """Refuses a header that states another length than the file has, before numpy allocates memory for it."""
+def _check_length(path: Path, file: IO[bytes], size: int) -> None:
+    """Refuses a header that states another length than the file of ``size`` bytes has, and too many values, before
+    numpy allocates memory for them."""
     version = np.lib.format.read_magic(file)
     read_header = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -69,13 +100,12 @@ def _check_length(path: Path, file: BinaryIO) -> None:
     if read_header is None:
         raise ValueError(f"version {version} of the format")
     shape, _, dtype = read_header(file)
-    stated = dtype.itemsize
-    for extent in shape:
-        stated *= extent
-    there = path.stat().st_size - file.tell()
+    if dtype.hasobject:
+        raise DataError(f"{path}: holds Python objects, which are never unpickled; store integers x, y, t, p")
+    check_count(path, prod(shape))
+    stated, there = dtype.itemsize * prod(shape), size - file.tell()
     if stated != there:
         raise DataError(f"{path}: {there} bytes of events, but the header states {stated}; the file is truncated")
-    file.seek(0)
 
 
 def _from_structured(path: Path, array: np.ndarray) -> np.ndarray:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from aoi.errors import DataError
-from aoi.events.recording import make_events
+from aoi.events.recording import check_count, check_size, make_events
 
 _EVENT_BYTES = 8
+_PIECE = 1 << 17  # words whose vectors are spread at a time
 _CD_TYPES = (0x00, 0x0C)
 
 
@@ -91,22 +92,31 @@ def _decode_evt3(path: Path, body: bytes) -> np.ndarray:
     vector_x = (value[last_base] & 0x7FF) + before - before[last_base]
     known = np.maximum.accumulate(is_high) & np.maximum.accumulate(kind == addr_y)
 
-    lanes = np.where(kind == addr_x, 1, width)
-    lanes[~known] = 0
-    source = np.repeat(np.arange(len(words)), lanes)
-    lane = np.arange(len(source)) - np.repeat(np.cumsum(lanes) - lanes, lanes)
-    single = kind[source] == addr_x
-    hit = single | (value[source] >> lane & 1 == 1)
-    source, lane, single = source[hit], lane[hit], single[hit]
-    x = np.where(single, value[source] & 0x7FF, vector_x[source] + lane)
-    polarity = np.where(single, value[source], value[last_base[source]]) >> 11 & 1
-    if len(x) and x.max() > 0x7FF:
-        raise DataError(f"{path}: a vector of events reaches column {x.max()}, beyond {0x7FF}; the file is damaged")
-    return make_events(x, y[source], t[source], polarity)
+    pieces = []
+    total = 0
+    for begin in range(0, len(words), _PIECE):  # a word may hold twelve events: not all at once
+        piece = slice(begin, begin + _PIECE)
+        lanes = np.where(kind[piece] == addr_x, 1, width[piece])
+        lanes[~known[piece]] = 0
+        source = np.repeat(np.arange(len(lanes)), lanes)
+        lane = np.arange(len(source)) - np.repeat(np.cumsum(lanes) - lanes, lanes)
+        source += begin
+        single = kind[source] == addr_x
+        hit = single | (value[source] >> lane & 1 == 1)
+        source, lane, single = source[hit], lane[hit], single[hit]
+        x = np.where(single, value[source] & 0x7FF, vector_x[source] + lane)
+        polarity = np.where(single, value[source], value[last_base[source]]) >> 11 & 1
+        if len(x) and x.max() > 0x7FF:
+            raise DataError(f"{path}: a vector of events reaches column {x.max()}, beyond {0x7FF}; the file is damaged")
+        total += len(x)
+        check_count(path, total)
+        pieces.append(make_events(x, y[source], t[source], polarity))
+    return np.concatenate(pieces) if pieces else make_events(*(np.empty(0, np.int64),) * 4)
 
 
 def _split_header(path: Path) -> tuple[str, bytes]:
     """The header (lines that start with ``%``) and the bytes after it."""
+    check_size(path)
     data = path.read_bytes()
     end = 0
     while data[end : end + 1] == b"%" and data[end + 1 : end + 2] in (b" ", b"\r", b"\n"):

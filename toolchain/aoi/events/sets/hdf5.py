@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aoi.child import completes_in_child
 from aoi.errors import DataError
 from aoi.events.formats.numpy_files import from_columns
 from aoi.events.listed import Location
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
     import h5py
 
 _MAX_VALUES = 1 << 26  # of one array
+
+
+_CHECKED: set[tuple[str, int, int]] = set()  # files that a child process has read to their end: path, size, time
+
+
+def check_in_child(path: Path, read_all: Callable[[], object]) -> None:
+    """Lets a child process read a file first, once: HDF5 hangs or crashes over some damaged files, and nothing can
+    interrupt it. Raises DataError."""
+    state = path.stat()
+    key = (str(path), state.st_size, state.st_mtime_ns)
+    if key in _CHECKED:
+        return
+    if not completes_in_child(read_all):
+        raise DataError(f"{path}: damaged HDF5 file (HDF5 crashes or hangs while reading it); fetch it again")
+    _CHECKED.add(key)
 
 
 @contextmanager

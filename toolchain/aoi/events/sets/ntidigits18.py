@@ -6,6 +6,7 @@ Source: Anumula et al., Frontiers in Neuroscience 12:23, 2018. One HDF5 file: ``
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from aoi.errors import DataError
 from aoi.events.dataset import Official, RecordingRef
 from aoi.events.listed import Location
 from aoi.events.sets.description import Found, NamedSet
-from aoi.events.sets.hdf5 import channel_events, hdf5_array, open_hdf5
+from aoi.events.sets.hdf5 import channel_events, check_in_child, hdf5_array, open_hdf5
 
 CLASSES = ("o", "1", "2", "3", "4", "5", "6", "7", "8", "9", "z")
 _FILE = "n-tidigits.hdf5"
@@ -24,6 +25,7 @@ _PARTS: tuple[tuple[str, Official], ...] = (("Train", "train"), ("Test", "test")
 def _find(root: Path) -> Found:
     path = root / _FILE
     locations = {}
+    check_in_child(path, partial(_read_all, path))
     with open_hdf5(path) as file:
         for part, official in _PARTS:
             for key in hdf5_array(file, f"{official}_labels")[()].tolist():
@@ -42,6 +44,14 @@ def _find(root: Path) -> Found:
                 ref = RecordingRef(f"{part}/{said}/{name}", CLASSES.index(said), official)
                 locations[ref] = Location(path, f"{official}/{name}")
     return CLASSES, locations
+
+
+def _read_all(path: Path) -> None:
+    with open_hdf5(path) as file:
+        for part in ("train", "test"):
+            for key in hdf5_array(file, f"{part}_labels")[()].tolist():
+                for kind in ("timestamps", "addresses"):
+                    hdf5_array(file, f"{part}_{kind}/{key.decode('ascii', 'replace')}")[()]
 
 
 def _read(location: Location) -> np.ndarray:

@@ -6,6 +6,7 @@ files with ``spikes/times`` (s) and ``spikes/units``, one array per recording, a
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from aoi.errors import DataError
 from aoi.events.dataset import Official, RecordingRef
 from aoi.events.listed import Location
 from aoi.events.sets.description import Found, NamedSet
-from aoi.events.sets.hdf5 import channel_events, hdf5_array, open_hdf5
+from aoi.events.sets.hdf5 import channel_events, check_in_child, hdf5_array, open_hdf5
 
 CLASSES = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
@@ -29,6 +30,7 @@ def _find(root: Path) -> Found:
         path = root / name
         if not path.is_file():
             continue
+        check_in_child(path, partial(_read_all, path))
         with open_hdf5(path) as file:
             labels = np.asarray(hdf5_array(file, "labels")[()])
             counts = {len(labels), len(hdf5_array(file, "spikes/times")), len(hdf5_array(file, "spikes/units"))}
@@ -42,6 +44,14 @@ def _find(root: Path) -> Found:
                 path, str(index)
             )
     return CLASSES, locations
+
+
+def _read_all(path: Path) -> None:
+    with open_hdf5(path) as file:
+        for name in ("labels", "spikes/times", "spikes/units"):
+            array = hdf5_array(file, name)
+            for begin in range(0, len(array), 256):
+                array[begin : begin + 256]
 
 
 def _read(location: Location) -> np.ndarray:
