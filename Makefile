@@ -5,7 +5,7 @@ RUN := .venv/bin/python -m
 # A worker a core; what the tests of a file share is made once. Threads that wait leave the core to the other worker.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: setup demo test test-slow check bench build docs clean
+.PHONY: setup demo test test-slow check bench build docs fuzz faults clean
 .DEFAULT_GOAL := setup
 
 setup: .venv/ready
@@ -37,6 +37,14 @@ check: setup
 
 bench: setup
 	.venv/bin/aoi bench
+
+# Mutated inputs for everything that reads what others wrote: MINUTES=60 make fuzz
+fuzz: setup
+	$(RUN) tests.fuzz --minutes $(or $(MINUTES),3)
+
+# Signals, full disks, few descriptors, a second instance: ROUNDS=200 make faults
+faults: setup
+	$(RUN) tests.faults --rounds $(or $(ROUNDS),40)
 
 # Wheel and sdist, as the package index wants them.
 build: setup

@@ -171,6 +171,7 @@ def test_a_recording_replaced_by_one_of_the_same_size_and_time(tmp_path: Path) -
         (lambda t: t * 1000, True),  # ns
         (lambda t: t // 1000, True),  # ms
         (lambda t: np.r_[0, t[1:] + 10**9], True),  # a bad first event
+        (lambda t: (t + 2**32 - 150_000) % 2**32, True),  # 32 bits that overflow
     ],
 )
 def test_times_that_cannot_be_are_remarked(change, odd: bool, tmp_path: Path) -> None:

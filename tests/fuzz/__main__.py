@@ -97,11 +97,10 @@ def main() -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     print(f"seed {options.seed}; {options.minutes:g} minutes on {', '.join(each.name for each in chosen)}", flush=True)
     context = multiprocessing.get_context("fork")
-    from aoi.engine import Engine  # imported and compiled once, before the workers are made
-
-    del Engine
-    for target in chosen:
-        target.seeds()
+    for target in chosen:  # what they need is imported and compiled once, before the workers are made
+        for seed in target.seeds():
+            if isinstance(seed, bytes):
+                target.read(seed)
     totals: dict[str, Counter[str]] = {each.name: Counter() for each in chosen}
     begun: Counter[str] = Counter()
     found: list[str] = []

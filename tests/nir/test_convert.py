@@ -223,3 +223,114 @@ def test_a_scale_for_each_row_is_finer() -> None:
 def test_a_threshold_out_of_reach() -> None:
     with pytest.raises(ValueError, match="exceed the chip's range"):
         quantise(np.full((1, 1), 1e-6), np.array([1e3]), np.zeros(1))
+
+
+def totals(graph: nir.NIRGraph, folder: Path, rate: float = 0.2, steps: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    """Spikes of each layer in the reference and in integers."""
+    stored = read(graph, folder)
+    found = convert(stored)
+    assert found.description is not None, found.unsupported
+    spikes = (np.random.default_rng(5).random((6, *found.description.input_shape, steps)) < rate).astype(np.uint8)
+    fed = spikes.reshape(6, *_shape_of(stored), steps)
+    reference = run_reference(stored, list(found.stages), fed, Numerics())
+    return reference.spikes.sum(axis=(0, 2)), Engine(found.description).run(spikes).spikes.sum(axis=(0, 2))
+
+
+def _shape_of(stored: Any) -> tuple[int, ...]:
+    return tuple(int(n) for n in stored.nodes["input"].input_type["input"])
+
+
+def neurons(*shape: int, threshold: Any = 1.0) -> nir.LIF:
+    values = [np.broadcast_to(np.asarray(value, np.float64), shape).copy() for value in (2e-3, 20.0, 0.0, threshold)]
+    return nir.LIF(*values)
+
+
+def conv1d(outputs: int, inputs: int, kernel: int) -> nir.Conv1d:
+    weight = RNG.normal(size=(outputs, inputs, kernel)) * 0.4 + 0.1
+    return nir.Conv1d(input_shape=20, weight=weight, stride=1, padding=0, dilation=1, groups=1, bias=np.zeros(outputs))
+
+
+def test_small_integers_next_to_slow_decays_get_a_finer_scale(tmp_path: Path) -> None:
+    """Of a spike of weight 1 a state keeps 64 units, and loses one in each step: left as they are, they lose most."""
+    slow = nir.CubaLIF(*(np.full(4, value) for value in (20e-3, 20e-3, 200.0, 0.0, 50.0)), w_in=np.full(4, 200.0))
+    theirs, ours = totals(chain(nir.Linear(weight=np.eye(4)), slow, shape=(4,)), tmp_path, rate=0.05, steps=300)
+    assert theirs[0] > 100
+    np.testing.assert_allclose(ours, theirs, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        lambda: [conv1d(3, 2, 3), neurons(3, 18), conv1d(4, 3, 2), neurons(4, 17)],
+        lambda: [neurons(2, 20, threshold=0.5), conv1d(3, 2, 3), neurons(3, 18)],
+        lambda: [
+            conv1d(3, 2, 3),
+            neurons(3, 18),
+            nir.Scale(scale=np.full((3, 1), 1.5)),
+            conv1d(2, 3, 2),
+            neurons(2, 17),
+        ],
+    ],
+)
+def test_maps_of_one_dimension(nodes, tmp_path: Path) -> None:
+    theirs, ours = totals(chain(*nodes(), shape=(2, 20)), tmp_path)
+    assert min(theirs) > 50
+    np.testing.assert_allclose(ours, theirs, rtol=0.1)
+
+
+def test_a_threshold_for_each_pixel_makes_matrices(tmp_path: Path) -> None:
+    by_pixel = np.linspace(0.5, 1.5, 3 * 4 * 4).reshape(3, 4, 4)
+    nodes = [
+        conv(np.abs(RNG.normal(size=(3, 2, 3, 3))) * 0.3),
+        neurons(3, 4, 4, threshold=by_pixel),
+        conv(np.abs(RNG.normal(size=(2, 3, 2, 2))) * 0.3),
+        neurons(2, 3, 3),
+    ]
+    theirs, ours = totals(chain(*nodes, shape=(2, 6, 6)), tmp_path)
+    np.testing.assert_allclose(ours, theirs, rtol=0.1)
+
+
+def test_recurrent_convolutions(tmp_path: Path) -> None:
+    graph = chain(conv(np.abs(RNG.normal(size=(2, 2, 3, 3))) * 0.2, padding=1), neurons(2, 5, 5), shape=(2, 5, 5))
+    graph.nodes["back"] = conv(RNG.normal(size=(2, 2, 3, 3)) * 0.1, padding=1)
+    graph.edges += [("1", "back"), ("back", "1")]
+    theirs, ours = totals(graph, tmp_path)
+    np.testing.assert_allclose(ours, theirs, rtol=0.1)
+
+
+def test_groups_in_a_row(tmp_path: Path) -> None:
+    nodes = [
+        conv(np.abs(RNG.normal(size=(8, 1, 3, 3))), groups=4),
+        conv(np.abs(RNG.normal(size=(2, 4, 2, 2))) * 0.1, groups=2),
+        neurons(2, 3, 3),
+    ]
+    theirs, ours = totals(chain(*nodes, shape=(4, 6, 6)), tmp_path)
+    np.testing.assert_allclose(ours, theirs, rtol=0.1)
+
+
+def test_large_pools_before_a_matrix(tmp_path: Path) -> None:
+    """The matrix is made without one of inputs x inputs."""
+    nodes = [
+        pool(nir.SumPool2d, 32),
+        nir.Flatten(input_type={"input": np.array([2, 4, 4])}, start_dim=0, end_dim=-1),
+        affine(10, 32),
+        lif(10),
+    ]
+    found = converted(chain(*nodes, shape=(2, 128, 128)), tmp_path)
+    assert found.description is not None
+    assert found.description.layers[0].weight.shape == (10, 2 * 128 * 128)  # type: ignore[union-attr]
+
+
+def test_parameters_that_could_be_rows_or_channels_are_refused(tmp_path: Path) -> None:
+    refused(
+        chain(conv(np.ones((6, 1, 1, 1))), neurons(6), shape=(1, 6, 6)), tmp_path, "1", "do not match what it is fed"
+    )
+
+
+def test_few_bits_hold_for_integers_too(tmp_path: Path) -> None:
+    weight = np.arange(-100, 254, 2).astype(float).reshape(3, -1)
+    found = converted(
+        chain(nir.Linear(weight=weight), integrate_and_fire(3, threshold=500.0), shape=(59,)), tmp_path, weight_bits=2
+    )
+    assert found.description is not None
+    assert len(np.unique(found.description.layers[0].weight)) <= 4  # type: ignore[union-attr]

@@ -121,3 +121,23 @@ def test_a_recurrent_layer_that_lava_drops(public_data: Path, tmp_path: Path) ->
     rewritten = aoi.import_netx(path, tmp_path / "braille.net", recurrent=True)
     np.testing.assert_array_equal(aoi.Engine(rewritten).run(spikes).scores, ours.scores)
     assert aoi.verify(rewritten, against="lava", samples=1, steps=40).equal
+
+
+def test_options_that_do_not_belong_together(cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, says in (
+        (["import", str(cnn), "--out", str(cnn)], "is the source itself"),
+        (["import", "a.net", "--out", "b.net", "--dt", "1e-3"], "a.net"),
+        (["export", "runs/none", "--dt", "1e-3"], "belong to --nir"),
+    ):
+        assert run(arguments) == 2
+        printed = capsys.readouterr().err
+        assert says in printed
+        assert printed.count("\n") == 1
+    path = tmp_path / "ours.net"
+    path.write_bytes(aoi.load("zoo:digits").path.read_bytes())
+    assert run(["import", str(path), "--out", str(tmp_path / "b.net"), "--dt", "1e-3"]) == 2
+    assert "takes none of --data, --dt" in capsys.readouterr().err
+    assert run(["import", str(path)]) == 2
+    assert "--out FILE rewrites" in capsys.readouterr().err
+    assert run(["export", str(path), "--nir", str(path)]) == 2
+    assert "is the source itself" in capsys.readouterr().err

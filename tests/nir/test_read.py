@@ -139,3 +139,55 @@ def test_a_nested_graph_is_flattened(tmp_path: Path) -> None:
     )
     assert sorted(graph.nodes) == ["block.0", "block.1", "input", "output"]
     assert set(graph.edges) == {("input", "block.0"), ("block.0", "block.1"), ("block.1", "output")}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("input/shape", np.array([2.5]), "shape: 2.5; it has to be a whole number"),
+        ("input/shape", b"abc", "shape must hold numbers, it is a text"),
+        ("0/weight", b"abc", "weight must hold numbers, it is a text"),
+    ],
+)
+def test_shapes_are_whole_numbers(field: str, value, says: str, tmp_path: Path) -> None:
+    path = stored(dense(), tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file[f"node/nodes/{field}"]
+        file[f"node/nodes/{field}"] = value
+    refused(path, says)
+
+
+@pytest.mark.parametrize("shape", [(2, 100_000, 100_000), (-3, 8, 8), (0,)])
+def test_claims_of_the_input(shape: tuple[int, ...], tmp_path: Path) -> None:
+    lif = nir.LIF(*(np.full(1, value) for value in (1e-3, 10.0, 0.0, 1.0)))
+    found = convert(read_graph(stored(chain(lif, shape=shape), tmp_path)))
+    assert found.description is None
+    assert "has no values, or more than 16777216" in found.unsupported[0].text
+
+
+def test_two_nodes_of_one_name(tmp_path: Path) -> None:
+    path = stored(dense(), tmp_path)
+    with h5py.File(path, "r+") as file:
+        inner = file["node/nodes"].create_group("a")
+        for key in ("type", "edges"):
+            file.copy(file[f"node/{key}"], inner, key)
+        file.copy(file["node/nodes/1"], inner.create_group("nodes"), "b")
+        for end in ("input", "output"):
+            file.copy(file[f"node/nodes/{end}"], inner["nodes"], end)
+        del inner["edges"]
+        inner["edges"] = np.array([[b"input", b"b"], [b"b", b"output"]])
+        file.copy(file["node/nodes/1"], file["node/nodes"], "a.b")
+    refused(path, "two nodes are called 'a.b'; rename one")
+
+
+def test_many_nodes_and_edges_are_refused_at_once(tmp_path: Path) -> None:
+    path = stored(dense(), tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file["node/edges"]
+        file["node/edges"] = np.array([[b"0", b"1"]] * 20_000)
+    refused(path, "has 20000 edges, at most 16384 are read")
+
+
+def test_more_layers_than_a_network_file_has(tmp_path: Path) -> None:
+    found = convert(read_graph(stored(chain(*[integrate_and_fire(1)] * 300, shape=(1,)), tmp_path)))
+    assert "at most 256 layers" in found.unsupported[0].text

@@ -34,6 +34,8 @@ def command(
 
     Example: aoi export runs/digits
     """
+    if nir is None and (dt is not None or flat_input or discretisation != "euler"):
+        raise DataError("--dt, --discretisation and --flat-input belong to --nir; give --nir FILE too")
     if nir is None:
         from aoi.workflow.export import export
 

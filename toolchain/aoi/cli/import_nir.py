@@ -10,6 +10,7 @@ import typer
 
 from aoi.cli.console import JsonFlag, print_json, print_table, progress, say
 from aoi.cli.options import DiscretisationOption, DtOption, RecurrentFlag, SplitOption
+from aoi.errors import DataError
 
 if TYPE_CHECKING:
     from aoi.nir.verdict import NodeVerdict
@@ -63,7 +64,15 @@ def command(
     from aoi.nir.read import is_nir
     from aoi.workflow.import_nir import UnsupportedNodes, import_netx, import_nir
 
-    if not is_nir(source) and out is not None and source.suffix != ".nir":
+    if not is_nir(source) and source.is_file() and source.suffix != ".nir":
+        given = {"--data": recordings.data, "--dt": dt, "--values": values}
+        unused = [name for name, value in given.items() if value]
+        if unused or weight_bits != 8 or scale != "layer":
+            raise DataError(
+                f"{source}: is no NIR file, and a network file takes none of {', '.join(given)}, --weight-bits"
+            )
+        if out is None:
+            raise DataError(f"{source}: is no NIR file; --out FILE rewrites a network file for Lava")
         network = import_netx(source, out, recurrent=recurrent)
         print_json({"source": str(source), "network": str(out)}) if json else say(f"wrote {out}: {network!r}")
         return

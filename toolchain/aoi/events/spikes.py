@@ -207,7 +207,11 @@ def _write_cache(
 
 
 def _misses_window(t: np.ndarray, encoding: Encoding) -> bool:
-    """Whether nearly all events (more than nine of ten) lie after the window, or all of many in one of several bins."""
+    """Whether nearly all events (more than nine of ten) lie after the window, all of many in one of several bins, or
+    the clock falls by more than the window."""
+    fall = int(np.diff(t.astype(np.int64)).min(initial=0))
+    if fall < -encoding.window_us:
+        return True
     since = t.astype(np.int64) - int(t.min())
     within = since < encoding.window_us
     one_bin = encoding.bins >= 4 and len(t) >= 16 and int(since.max()) < encoding.window_us // encoding.bins

@@ -12,6 +12,7 @@ from aoi.netx.description import (
     DECAY_UNITY,
     KERNEL_MAX,
     MAX_DELAY,
+    STATE_SHIFT,
     WEIGHT_MAX,
     WEIGHT_MIN,
     Conv,
@@ -21,6 +22,7 @@ from aoi.netx.description import (
     Layer,
     NetworkDescription,
 )
+from aoi.netx.read import MAX_NEURONS
 from aoi.netx.weights import keeps_weights
 from aoi.nir.fold import Operator, as_matrix, fold
 from aoi.nir.neurons import Difference, difference
@@ -82,23 +84,24 @@ def convert(
     """
     numerics = numerics or Numerics()
     stages, wrong = split_stages(graph)
-    verdicts = {name: NodeVerdict(name, graph.kind(name), "unsupported", text) for name, text in wrong.items()}
-    layers: list[Layer] = []
     source = next((name for name in graph.nodes if graph.kind(name) == "Input"), "")
     shape = _input_shape(graph, source, stages)
+    if source and not wrong and not 0 < prod(shape) <= MAX_NEURONS:
+        wrong = {source: f"its shape {shape} has no values, or more than {MAX_NEURONS}; give the shape of one step"}
+    verdicts = {name: NodeVerdict(name, graph.kind(name), "unsupported", text) for name, text in wrong.items()}
+    layers: list[Layer] = []
     signal = shape
     if not wrong:
         for index, stage in enumerate(stages):
             try:
-                layer, found = _Translation(graph, stage, numerics, weight_bits, scale).run(
-                    str(index), signal, values and not index
-                )
+                one = _Translation(graph, stage, numerics, weight_bits, scale, written_out=_is_dense(layers))
+                layer, found, gives = one.run(str(index), signal, values and not index)
             except _Unsupported as error:
                 verdicts[error.node] = NodeVerdict(error.node, graph.kind(error.node), "unsupported", str(error))
                 break
             layers.append(layer)
             verdicts |= {each.node: each for each in found}
-            signal = layer.shape
+            signal = gives
     order = [
         source,
         *(n for s in stages for n in (*s.linear, *([s.neuron] if s.neuron else []), *(m for w in s.loops for m in w))),
@@ -115,8 +118,9 @@ def convert(
     description = None
     if not failed:
         flat = isinstance(layers[0], Dense) and prod(shape) != layers[0].weight.shape[1]
+        takes = as_maps(shape) if len(shape) == 2 else shape
         description = NetworkDescription(
-            (layers[0].weight.shape[1],) if flat and isinstance(layers[0], Dense) else shape, tuple(layers)
+            (layers[0].weight.shape[1],) if flat and isinstance(layers[0], Dense) else takes, tuple(layers)
         )
     ordered = tuple(verdicts[name] for name in known)
     return Conversion(ordered, tuple(stages), tuple(_notes(graph, stages, numerics)), description)
@@ -137,11 +141,13 @@ def _input_shape(graph: Graph, source: str, stages: list[Stage]) -> tuple[int, .
         inputs = int(graph.nodes[first].weight.shape[-1])
         if len(shape) not in (1, 3) or (prod(shape) != inputs and shape[-1] == inputs):
             return (inputs,)  # axes before are batch and time
-    if kind == "Conv1d" and len(shape) == 2:
-        return shape[0], 1, shape[1]
-    if len(shape) not in (1, 3):
+    if len(shape) not in (1, 2, 3):
         return (prod(shape),) if shape else (1,)
     return shape
+
+
+def _is_dense(layers: list[Layer]) -> bool:
+    return bool(layers) and isinstance(layers[-1], Dense)
 
 
 def _notes(graph: Graph, stages: list[Stage], numerics: Numerics) -> list[str]:
@@ -180,20 +186,29 @@ class _Translation:
     numerics: Numerics
     weight_bits: int
     scale: Scale
+    written_out: bool  # the layer before is a matrix, so that this one has to be one too
 
-    def run(self, name: str, shape: tuple[int, ...], values: bool) -> tuple[Layer, list[NodeVerdict]]:
+    def run(self, name: str, shape: tuple[int, ...], values: bool) -> tuple[Layer, list[NodeVerdict], tuple[int, ...]]:
+        """The layer, the verdicts of the stage's nodes, and the shape of what it sends, as NIR has it."""
         end = self.stage.neuron or self.stage.linear[-1]
         operator = self._operator(shape)
         equation = self._equation(operator, end)
+        return (*self._layer(name, operator, equation, end, values), operator.shape)
+
+    def _layer(
+        self, name: str, operator: Operator, equation: Difference, end: str, values: bool
+    ) -> tuple[Layer, list[NodeVerdict]]:
+        shape = operator.in_shape
+        maps = len(shape) > 1 and not self.stage.loops and not self.written_out
         if values:
             if not operator.passes_on or operator.scale is not None or self.stage.loops:
                 raise _Unsupported(end, "values: the first neurons are fed through weights; leave values out")
             return self._input_block(name, shape, equation, end)
-        if operator.kernel is not None and not self.stage.loops:
+        if operator.kernel is not None and maps:
             by_channel = _by_channel(equation, len(operator.kernel))
             if by_channel is not None:
                 return self._conv(name, operator, by_channel, end)
-        if operator.passes_on and operator.in_delay is None and not self.stage.loops and len(shape) == 3:
+        if operator.passes_on and operator.in_delay is None and maps and len(operator.shape) > 1:
             unit = _unit_kernel(operator)
             by_channel = _by_channel(equation, shape[0]) if unit is not None else None
             if unit is not None and by_channel is not None:
@@ -216,6 +231,10 @@ class _Translation:
                 operator = fold(operator, node, kind, self.numerics)
             except ValueError as error:
                 raise _Unsupported(name, str(error)) from None
+            if prod(operator.shape) > MAX_NEURONS:
+                raise _Unsupported(
+                    name, f"gives a signal of {operator.shape}, more than {MAX_NEURONS} values; make it smaller"
+                )
         for side in (operator.in_delay, operator.out_delay):
             if side is not None and side.max() > MAX_DELAY:
                 node_name = next(n for n in self.stage.linear if self.graph.kind(n) == "Delay")
@@ -245,6 +264,8 @@ class _Translation:
             raise _Unsupported(
                 end, "never fires, and the chip sends only spikes from one layer to the next; use a firing neuron"
             )
+        if self.graph.kind(end) == "Threshold" and found.threshold is not None and np.any(found.threshold < 0):
+            raise _Unsupported(end, "a negative threshold; the chip's are at least 0")
         if found.threshold is not None and np.any(found.threshold < found.reset):
             raise _Unsupported(end, "v_reset lies above the threshold; the chip resets to below it")
         return found
@@ -256,18 +277,18 @@ class _Translation:
     def _input_block(
         self, name: str, shape: tuple[int, ...], equation: Difference, end: str
     ) -> tuple[Layer, list[NodeVerdict]]:
-        by_channel = _by_channel(equation, shape[0] if len(shape) == 3 else prod(shape))
+        by_channel = _by_channel(equation, shape[0])
         if by_channel is None:
             raise _Unsupported(end, "parameters differ within a channel; an input block has one value per channel")
         rows = len(by_channel.gain)
         ones = np.ones((rows, 1)) * by_channel.gain[:, None]
-        quantised = self._quantised(ones, self._threshold(by_channel), by_channel.shifted_drive, end)
+        quantised = self._quantised(ones, by_channel, by_channel.shifted_drive, end)
         if not np.allclose(ones[:, 0] / quantised.scale, 1.0):
             raise _Unsupported(
                 end, "values: the gain r · share is not 1, and an input block has no weights; scale the values"
             )
         neuron, verdicts = self._neuron(by_channel, quantised, end, np.zeros(rows))
-        return Input(name, shape, neuron), verdicts
+        return Input(name, as_maps(shape) if len(shape) == 2 else shape, neuron), verdicts
 
     def _conv(self, name: str, operator: Operator, equation: Difference, end: str) -> tuple[Layer, list[NodeVerdict]]:
         kernel = operator.kernel
@@ -285,7 +306,7 @@ class _Translation:
         weight = kernel.reshape(channels, -1) * equation.gain[:, None]
         given = np.zeros(channels) if operator.bias is None else operator.bias
         bias = given * equation.steady_gain + equation.shifted_drive
-        quantised = self._quantised(weight, self._threshold(equation), bias, node)
+        quantised = self._quantised(weight, equation, bias, node)
         neuron, verdicts = self._neuron(equation, quantised, end, given)
         conv = Conv(
             name,
@@ -306,7 +327,7 @@ class _Translation:
         assert operator.matrix is not None
         weight = operator.matrix * flat.gain[:, None]
         given = np.zeros(len(weight)) if operator.bias is None else operator.bias
-        recurrent = self._recurrent(len(weight), flat)
+        recurrent = self._recurrent(operator.shape)
         loops = [name for loop in self.stage.loops for name in loop]
         if recurrent is not None:
             given = given + recurrent[1]
@@ -316,7 +337,7 @@ class _Translation:
             raise _Unsupported(node, "all weights are 0, which Lava cannot load; remove the layer")
         inputs = weight.shape[1]
         for lowest in (WEIGHT_MIN, -WEIGHT_MAX):
-            quantised = self._quantised(both, self._threshold(flat), bias, node, lowest)
+            quantised = self._quantised(both, flat, bias, node, lowest)
             forward = quantised.weight[:, :inputs]
             back = quantised.weight[:, inputs:] if recurrent is not None else None
             if keeps_weights(forward, back):
@@ -330,13 +351,14 @@ class _Translation:
         layer = Dense(name, forward, neuron, quantised.bias if quantised.bias.any() else None, delay, back)
         return layer, [*self._weights(both, quantised, bias, flat), *verdicts]
 
-    def _recurrent(self, neurons: int, equation: Difference) -> tuple[np.ndarray, np.ndarray] | None:
+    def _recurrent(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray] | None:
         """Float weights (n, n) from the neurons back to themselves, and their biases (n,); None without loops."""
         if not self.stage.loops:
             return None
+        neurons = prod(shape)
         weight, bias = np.zeros((neurons, neurons)), np.zeros(neurons)
         for loop in self.stage.loops:
-            operator = Operator((neurons,), (neurons,))
+            operator = Operator(shape, shape)
             for name in loop:
                 try:
                     operator = fold(operator, self.graph.nodes[name], self.graph.kind(name), self.numerics)
@@ -371,11 +393,27 @@ class _Translation:
         return None if equation.threshold is None else equation.threshold - equation.reset
 
     def _quantised(
-        self, weight: np.ndarray, threshold: np.ndarray | None, bias: np.ndarray, node: str, lowest: int = WEIGHT_MIN
+        self, weight: np.ndarray, equation: Difference, bias: np.ndarray, node: str, lowest: int = WEIGHT_MIN
     ) -> Quantised:
         by_row = self.scale == "channel"
+        lifetimes, exact = 0.0, True
+        for share in (equation.current_share, equation.voltage_share):
+            exact &= bool(
+                np.allclose(share * DECAY_UNITY, np.rint(share * DECAY_UNITY), rtol=0, atol=_EXACT * DECAY_UNITY)
+            )
+            decays = (share > 0) & (share < 1)
+            lifetimes += float(np.minimum(1.0 / share[decays], DECAY_UNITY).max(initial=0.0))
         try:
-            return quantise(weight, threshold, bias, bits=self.weight_bits, by_row=by_row, lowest=lowest)
+            return quantise(
+                weight,
+                self._threshold(equation),
+                bias,
+                bits=self.weight_bits,
+                by_row=by_row,
+                lowest=lowest,
+                truncation=0.5 / (1 << STATE_SHIFT) * lifetimes,
+                as_is=exact,  # others' integers next to decays that are not the chip's gain from a finer scale
+            )
         except ValueError as error:
             raise _Unsupported(node, str(error)) from None
 

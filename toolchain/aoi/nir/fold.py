@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from aoi.nir.maps import Pair, conv2d, pair
 from aoi.nir.numerics import Numerics
 from aoi.nir.reference import as_maps, convolution, delay_steps
 
+_UNITS = 64  # inputs that are tried at a time
+_MAX_TAPS = 1 << 16  # products of taps of two convolutions that are joined
 MAX_MATRIX = 1 << 24  # weights of a convolution or pool that is written out as a matrix
 
 
@@ -70,9 +72,14 @@ def as_matrix(operator: Operator) -> Operator:
     if operator.kernel is None:
         factors = np.ones(inputs) if operator.scale is None else operator.scale.ravel()
         return replace(operator, matrix=np.diag(factors), scale=None)
-    unit = np.eye(inputs).reshape(inputs, *as_maps(operator.in_shape))
     geometry = (operator.stride, operator.padding, operator.dilation, operator.groups)
-    matrix = conv2d(unit, operator.kernel, *geometry).reshape(inputs, outputs).T.copy()
+    matrix = np.empty((outputs, inputs))
+    for begin in range(0, inputs, _UNITS):  # what each input alone gives
+        count = min(_UNITS, inputs - begin)
+        unit = np.zeros((count, inputs))
+        unit[np.arange(count), begin + np.arange(count)] = 1.0
+        maps = conv2d(unit.reshape(count, *as_maps(operator.in_shape)), operator.kernel, *geometry)
+        matrix[:, begin : begin + count] = maps.reshape(count, outputs).T
     bias = operator.bias
     if bias is not None:
         bias = np.repeat(bias, outputs // len(bias))
@@ -144,13 +151,21 @@ def _kernel_of(node: Any, kind: str, shape: tuple[int, ...]) -> Operator:
     channels, height, width = as_maps(shape)
     if kind in ("SumPool2d", "AvgPool2d"):
         size = pair(node.kernel_size)
+        around = pair(node.padding)
+        if size[0] > height + 2 * around[0] or size[1] > width + 2 * around[1] or max(around) > max(size):
+            raise ValueError(
+                f"kernel {size} and padding {around} do not fit maps of {height} x {width}; make them smaller"
+            )
         # In an average, padding counts as zeros, as in torch by default.
         kernel = np.full((channels, 1, *size), 1.0 / prod(size) if kind == "AvgPool2d" else 1.0)
         stride, padding, dilation, groups, bias = pair(node.stride), pair(node.padding), (1, 1), channels, None
     else:
         kernel, stride, padding, dilation = convolution(node, kind)
         groups = int(np.ravel(node.groups)[0])
-        bias = np.broadcast_to(np.asarray(node.bias, np.float64).ravel(), (len(kernel),)).copy()
+        given = np.asarray(node.bias, np.float64).ravel()
+        if given.size not in (1, len(kernel)):
+            raise ValueError(f"bias has {given.size} values for {len(kernel)} channels")
+        bias = np.broadcast_to(given, (len(kernel),)).copy()
         if len(kernel) % groups or kernel.shape[1] * groups != channels:
             raise ValueError(f"weight has shape {kernel.shape} in {groups} groups, it is fed {channels} channels")
     made = tuple(
@@ -197,6 +212,8 @@ def _joined(first: Operator, second: Operator) -> Operator | None:
     """One convolution that equals two, or None where the border of the maps between them matters."""
     assert first.kernel is not None
     assert second.kernel is not None
+    if prod(first.kernel.shape[2:]) * prod(second.kernel.shape[2:]) > _MAX_TAPS:
+        return None
     size, between = as_maps(first.in_shape)[1:], as_maps(first.shape)[1:]
     after = as_maps(second.shape)[1:]
     if any(second.padding) and first.bias is not None and np.any(first.bias):
@@ -224,8 +241,11 @@ def _joined(first: Operator, second: Operator) -> Operator | None:
     bias = second.bias
     if first.bias is not None:
         bias = b.sum(axis=(2, 3)) @ first.bias + (0.0 if bias is None else bias)
-    by_channel = [each.groups == len(each.kernel) for each in (first, second) if each.kernel is not None]
-    groups = second.groups if by_channel[0] else first.groups if by_channel[1] else 1
+    groups = gcd(first.groups, second.groups)
+    if first.groups == first.kernel.shape[0]:  # the first keeps channels apart
+        groups = second.groups
+    elif second.groups == second.kernel.shape[0] == first.kernel.shape[0]:
+        groups = first.groups
     return Operator(
         first.in_shape,
         second.shape,

@@ -49,6 +49,8 @@ def difference(node: Any, kind: str, shape: tuple[int, ...], numerics: Numerics)
 
     def of(name: str) -> np.ndarray:
         values = np.asarray(getattr(node, name), np.float64)
+        if 1 < values.size < np.prod(shape) and values.ndim < len(shape):
+            raise ValueError(f"{name} has shape {values.shape}, ambiguous for neurons of shape {shape}")
         return np.broadcast_to(values.reshape(shape) if values.size == np.prod(shape) else values, shape).copy()
 
     one, zero = np.ones(shape), np.zeros(shape)

@@ -33,12 +33,15 @@ def quantise(
     bits: int = 8,
     by_row: bool = False,
     lowest: int = WEIGHT_MIN,
+    truncation: float = 0.0,
+    as_is: bool = True,
 ) -> Quantised:
     """Rounds a layer to signed weights of ``bits`` bits (8: even numbers from -256 to 254).
 
     A layer computes the same if weights, threshold and bias are all multiplied by one number. The scale is searched for
     which the rounded layer differs least: squared errors of the weights at an activity of 5 %, of the threshold, and of
-    the bias. A layer that consists of the chip's integers already stays as it is.
+    the bias, and of the states, which the chip truncates. A layer that consists of the chip's integers already stays as
+    it is.
 
     Args:
         weight: float64 (rows, inputs), gains included.
@@ -46,13 +49,15 @@ def quantise(
         bias: float64 (rows,).
         bits: 2 to 8.
         by_row: a scale for each row; the thresholds then differ by row.
+        truncation: how far the truncation of states shifts a voltage, in units of the threshold's integers.
+        as_is: integers may stay as they are.
         lowest: smallest weight. Lava loses weights of -256 in a layer without positive ones; another value also keeps
             integers from staying as they are.
 
     Raises:
         ValueError: no scale keeps threshold and bias in range; the message names value and limit.
     """
-    if lowest == WEIGHT_MIN and _is_integer(weight, threshold, bias):
+    if as_is and lowest == WEIGHT_MIN and _is_integer(weight, threshold, bias, bits):
         levels = _or_never(threshold, len(weight))
         return Quantised(_int(weight), _int(levels), _int(bias), np.ones(len(weight)))
     step = 1 << (9 - bits)
@@ -65,12 +70,13 @@ def quantise(
                     bias[i : i + 1],
                     step,
                     lowest,
+                    truncation,
                 )
                 for i in range(len(weight))
             ]
         )
     else:
-        scale = np.full(len(weight), _search(weight, threshold, bias, step, lowest))
+        scale = np.full(len(weight), _search(weight, threshold, bias, step, lowest, truncation))
     rounded = _round(weight, scale[:, None], step, lowest)
     limits = (0, THRESHOLD_MAX)
     rounded_threshold = None if threshold is None else np.clip(np.rint(threshold / scale), *limits)
@@ -82,7 +88,9 @@ def quantise(
     )
 
 
-def _search(weight: np.ndarray, threshold: np.ndarray | None, bias: np.ndarray, step: int, lowest: int) -> float:
+def _search(
+    weight: np.ndarray, threshold: np.ndarray | None, bias: np.ndarray, step: int, lowest: int, truncation: float
+) -> float:
     low, high = float(weight.min(initial=0.0)), float(weight.max(initial=0.0))
     top = max(high / (WEIGHT_MAX + 2 - step), low / lowest)  # at least this, or weights are clipped
     largest = 0.0 if threshold is None else float(threshold.max())
@@ -111,7 +119,7 @@ def _search(weight: np.ndarray, threshold: np.ndarray | None, bias: np.ndarray, 
             loss = _ACTIVITY * fan_in * float(np.mean((_round(sample, scale, step, lowest) - sample / scale) ** 2))
             if threshold is not None:
                 loss += float(np.mean((np.rint(threshold / scale) - threshold / scale) ** 2))
-            loss += _STEPS * float(np.mean((np.rint(bias / scale) - bias / scale) ** 2))
+            loss += _STEPS * float(np.mean((np.rint(bias / scale) - bias / scale) ** 2)) + truncation**2
             found.append((loss * scale**2, scale))
     return min(found)[1]
 
@@ -121,10 +129,13 @@ def _round(weight: np.ndarray, scale: np.ndarray | float, step: int, lowest: int
     return rounded
 
 
-def _is_integer(weight: np.ndarray, threshold: np.ndarray | None, bias: np.ndarray) -> bool:
+def _is_integer(weight: np.ndarray, threshold: np.ndarray | None, bias: np.ndarray, bits: int) -> bool:
+    step = 1 << (9 - bits)
+    if bits < 8 and (np.any(np.rint(weight) % step) or weight.max(initial=0.0) > WEIGHT_MAX + 2 - step):
+        return False
     ranges = [(weight, WEIGHT_MIN, WEIGHT_MAX), (bias, BIAS_MIN, BIAS_MAX)]
     if threshold is not None:
-        ranges.append((threshold, 0, THRESHOLD_MAX))
+        ranges.append((threshold, 0, NEVER))
     return all(
         np.all((np.rint(x) >= low) & (np.rint(x) <= high)) and np.allclose(x, np.rint(x), rtol=_EXACT, atol=_EXACT)
         for x, low, high in ranges

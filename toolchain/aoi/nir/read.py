@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from aoi.errors import NetXError
 from aoi.netx.fields import Budget, Fields
 from aoi.netx.probe import read_guarded
 
@@ -26,6 +28,19 @@ LINEAR = ("Affine", "Linear", "Conv1d", "Conv2d", "Flatten", "Scale", "SumPool2d
 TYPES = (*NEURONS, *LINEAR, "Input", "Output", "NIRGraph")
 _POSITIVE = ("tau", "tau_mem", "tau_syn", "kernel_size", "stride", "dilation", "groups")
 _NOT_NEGATIVE = ("padding", "delay")
+_WHOLE = {
+    "shape": 8,
+    "input_shape": 8,
+    "input_type": 8,
+    "kernel_size": 2,
+    "stride": 2,
+    "dilation": 2,
+    "padding": 2,
+    "groups": 1,
+}
+"""Fields of whole numbers, and how many they hold at most."""
+_MOST_WHOLE = 1 << 31
+MAX_EDGES = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +56,20 @@ class Graph:
         """NIR's type of a node."""
         return type(self.nodes[name]).__name__
 
+    @cached_property
+    def _ways(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        onward: dict[str, list[str]] = {}
+        back: dict[str, list[str]] = {}
+        for a, b in self.edges:
+            onward.setdefault(a, []).append(b)
+            back.setdefault(b, []).append(a)
+        return onward, back
+
     def after(self, name: str) -> list[str]:
-        return [b for a, b in self.edges if a == name]
+        return self._ways[0].get(name, [])
 
     def before(self, name: str) -> list[str]:
-        return [a for a, b in self.edges if b == name]
+        return self._ways[1].get(name, [])
 
 
 def is_nir(path: str | PathLike[str]) -> bool:
@@ -87,12 +111,10 @@ def _read(path: Path) -> Graph:
         _collect(root.child("node"), "", 0, nodes, edges, wires)
         if not nodes:
             raise root.fail("the graph has no nodes")
+        edges = _without(edges, wires, root)
         for name in wires:
-            edges = _joined(edges, name)
             del nodes[name]
-        about = root.child("node")
-        about = about.child("metadata") if about.holds_group("metadata") else about
-        metadata = about.text(METADATA) if METADATA in about else None
+        metadata = _hint(root.child("node"))
     return Graph(path, nodes, tuple(dict.fromkeys(edges)), metadata)
 
 
@@ -111,10 +133,12 @@ def _collect(
     inner = group.child("nodes")
     ends: dict[str, tuple[str, str]] = {}  # of nested graphs: where edges to them lead to, and start from
     own: dict[str, list[str]] = {"Input": [], "Output": []}
+    if len(nodes) + len(inner.group) > MAX_NODES:
+        raise group.fail(f"more than {MAX_NODES} nodes")
     for name in inner.group:
-        if len(nodes) >= MAX_NODES:
-            raise group.fail(f"more than {MAX_NODES} nodes")
         full = prefix + name
+        if full in nodes or full in ends:
+            raise group.fail(f"two nodes are called {full[:80]!r}; rename one")
         node = inner.child(name, f"{group.group.file.filename}: node {full[:80]!r}")
         kind = node.text("type")
         if kind not in TYPES:
@@ -144,6 +168,8 @@ def _edges(group: Fields) -> list[tuple[str, str]]:
     data = group.dataset("edges")
     if data.size == 0:
         return []
+    if data.size > 2 * MAX_EDGES:
+        raise group.fail(f"the graph has {data.size // 2} edges, at most {MAX_EDGES} are read")
     if h5py.check_string_dtype(data.dtype) is None or data.ndim != 2 or data.shape[1] != 2:
         raise group.fail(f"edges must be pairs of names, they have type {data.dtype} and shape {data.shape}")
     try:
@@ -160,6 +186,8 @@ def _node(group: Fields, kind: str) -> Any:
         if key in ("type", "metadata"):
             continue
         values[key] = _value(group, key)
+        if isinstance(values[key], str) and key != "padding":
+            raise group.fail(f"{key} must hold numbers, it is a text")
     if kind in ("Input", "Output") and "shape" not in values:
         raise group.fail("shape is missing")
     try:
@@ -188,14 +216,53 @@ def _value(group: Fields, key: str) -> Any:
         wrong |= ~(wide > 0)
     elif key in _NOT_NEGATIVE:
         wrong |= wide < 0
+    if key in _WHOLE:
+        wrong |= (wide != np.rint(wide)) | (np.abs(wide) > _MOST_WHOLE)
+        if values.size > _WHOLE[key]:
+            raise group.fail(f"{key} has {values.size} values, at most {_WHOLE[key]}")
+    if wrong.any() and key in _WHOLE:
+        first = values[np.unravel_index(int(wrong.argmax()), wrong.shape)]
+        low = 1 if key in _POSITIVE else 0 if key in _NOT_NEGATIVE else "any"
+        raise group.fail(f"{key}: {first}; it has to be a whole number of pixels or channels (from {low})")
     if wrong.any():
         limit = "positive and finite" if key in _POSITIVE else "finite and at least 0" if key in _NOT_NEGATIVE else ""
         first = values[np.unravel_index(int(wrong.argmax()), wrong.shape)]
         raise group.fail(f"{key}: {first}; it has to be {limit or f'finite, at most {_LARGEST:g}'}")
-    return values
+    return values[()] if values.ndim == 0 else values
 
 
-def _joined(edges: list[tuple[str, str]], wire: str) -> list[tuple[str, str]]:
-    """The edges without the node ``wire``: what led to it leads to where it led."""
-    before, after = [a for a, b in edges if b == wire], [b for a, b in edges if a == wire]
-    return [edge for edge in edges if wire not in edge] + [(a, b) for a in before for b in after]
+def _hint(graph: Fields) -> str | None:
+    """What :func:`~aoi.nir.write.write_nir` wrote about the network's use; None for anything else."""
+    try:
+        return graph.child("metadata").text(METADATA) if graph.holds_group("metadata") else None
+    except NetXError:
+        return None
+
+
+def _without(edges: list[tuple[str, str]], wires: list[str], root: Fields) -> list[tuple[str, str]]:
+    """The edges without nodes that only pass on: what led to such a node leads to where it led."""
+    if not wires:
+        return edges
+    onward: dict[str, dict[str, None]] = {}
+    for a, b in edges:
+        onward.setdefault(a, {})[b] = None
+    passed = set(wires)
+
+    def ends(name: str, above: tuple[str, ...]) -> dict[str, None]:
+        if name not in passed:
+            return {name: None}
+        if name in above or len(above) > 4 * MAX_DEPTH:
+            raise root.fail(f"nested graphs lead in a circle at {name[:80]!r}, or through each other too often")
+        found: dict[str, None] = {}
+        for each in onward.get(name, {}):
+            found |= ends(each, (*above, name))
+        return found
+
+    made = []
+    for a, followers in onward.items():
+        if a not in passed:
+            for b in followers:
+                made += [(a, end) for end in ends(b, ())]
+                if len(made) > MAX_EDGES:
+                    raise root.fail(f"nested graphs make more than {MAX_EDGES} edges")
+    return made

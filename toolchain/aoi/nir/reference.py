@@ -86,7 +86,8 @@ def apply_linear(node: Any, kind: str, signal: np.ndarray, numerics: Numerics) -
             rows += np.asarray(node.bias, np.float64)
         return rows.reshape(steps, samples, -1)
     if kind == "Scale":
-        return signal * np.asarray(node.scale, np.float64)
+        scale = np.asarray(node.scale, np.float64)
+        return signal * (scale.reshape(shape) if scale.size == prod(shape) else scale)
     if kind == "Flatten":
         return signal.reshape(steps, samples, -1)
     if kind == "Delay":
@@ -133,12 +134,13 @@ def convolution(node: Any, kind: str) -> tuple[np.ndarray, tuple[int, int], tupl
 
 
 def delay_steps(node: Any, numerics: Numerics) -> np.ndarray:
-    """Delays of a Delay node in steps, rounded, int64."""
-    return np.rint(np.asarray(node.delay, np.float64) / numerics.dt).astype(np.int64)
+    """Delays of a Delay node in steps, rounded, int64; at most 2**40."""
+    return np.minimum(np.rint(np.asarray(node.delay, np.float64) / numerics.dt), 2.0**40).astype(np.int64)
 
 
 def _delayed(signal: np.ndarray, delay: np.ndarray) -> np.ndarray:
-    steps = np.broadcast_to(delay, signal.shape[2:]) if delay.ndim else np.full(signal.shape[2:], delay)
+    shape = signal.shape[2:]
+    steps = np.broadcast_to(delay.reshape(shape) if delay.size == prod(shape) else delay, shape)
     out = np.zeros_like(signal)
     for each in np.unique(steps[steps < len(signal)]):
         place = (slice(None), slice(None), steps == each)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aoi.netx.read import MAX_LAYERS
 from aoi.nir.read import LINEAR, NEURONS, Graph
 
 
@@ -51,6 +52,9 @@ def split_stages(graph: Graph) -> tuple[list[Stage], dict[str, str]]:
             wrong[place] = f"{leads}; a network file is a chain of layers: export one branch, or train without skips"
             return stages, wrong
         linear, end = onward[0]
+        if len(stages) >= MAX_LAYERS:
+            wrong[place] = f"is layer {len(stages)}; a network file has at most {MAX_LAYERS} layers"
+            return stages, wrong
         if end in visited:
             wrong[end] = "is fed by a later layer; a layer can only feed itself back: join the two into one layer"
             return stages, wrong

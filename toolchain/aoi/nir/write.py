@@ -14,6 +14,7 @@ from aoi.files import atomic_path
 from aoi.netx.description import DECAY_UNITY, Conv, Cuba, Dense, Input, Layer, NetworkDescription
 from aoi.netx.weights import keeps_weights
 from aoi.nir.numerics import Numerics
+from aoi.nir.quantise import NEVER
 from aoi.nir.read import METADATA
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _neurons(layer: Layer, numerics: Numerics) -> Any:
         return tau, 1.0 / numerics.share(tau)
 
     fires, zero = neuron.fires, np.zeros(layer.shape)
-    threshold = {"v_threshold": spread(neuron.threshold), "v_reset": zero.copy()} if fires else {}
+    threshold = {"v_threshold": np.minimum(spread(neuron.threshold), NEVER), "v_reset": zero.copy()} if fires else {}
     has_current = not isinstance(layer, Input) and _has_current(neuron)
     if not has_current and not np.any(neuron.voltage_decay):
         return nir.IF(r=zero + 1.0, **threshold) if fires else nir.I(r=zero + 1.0)

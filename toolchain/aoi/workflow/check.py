@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from aoi.errors import AoiError, MissingDependency, NetXError
@@ -77,7 +78,7 @@ def check(
     """
     path = network_path(source)
     if is_nir(path):
-        return _nir(Path(path))
+        return _nir(Path(path), progress)
     network = load(source, input_shape=input_shape, recurrent=recurrent)
     findings = [Finding("opens", "ok", repr(network).removeprefix(f"Network({str(network.path)!r}: ").rstrip(")"))]
     findings += [Finding("changed by Lava", "ok", note) for note in network.notes]
@@ -131,12 +132,14 @@ def _next(source: str, network: Network, ok: bool) -> str:
     return f"aoi evaluate {source}" if network.rule else f"aoi calibrate {source}"
 
 
-def _nir(path: Path) -> FileCheck:
+def _nir(path: Path, progress: Progress | None) -> FileCheck:
     from aoi.workflow.import_nir import UnsupportedNodes, import_nir
 
     out = path.with_suffix(".net").name
     try:
-        found = import_nir(path)
+        with TemporaryDirectory() as folder:
+            found = import_nir(path, Path(folder) / out)
+            executed = _executed(found.network, progress)
     except UnsupportedNodes as error:
         findings = [Finding("opens", "ok", f"{len(error.verdicts)} nodes")]
         findings += [
@@ -147,7 +150,9 @@ def _nir(path: Path) -> FileCheck:
     findings = [Finding("opens", "ok", f"{counts['exact']} nodes exact, {counts['approximate']} approximate")]
     findings += [Finding(f"node {n.node}", "ok", n.text) for n in found.verdicts if n.verdict == "approximate"]
     findings += [Finding("note", "ok", note) for note in found.notes]
+    findings += executed
     for name, fit in board_fits(found.network).items():
         first = f" ({fit.findings[0]})" if fit.findings else ""
         findings.append(Finding(name, "fails" if fit.verdict == "does not fit" else "ok", f"{fit}{first}"))
-    return FileCheck(str(path), "NIR", True, findings, f"aoi import {path} --out {out}")
+    ok = all(each.state != "fails" for each in executed)
+    return FileCheck(str(path), "NIR", ok, findings, f"aoi import {path} --out {out}")

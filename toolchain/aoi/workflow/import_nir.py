@@ -162,12 +162,13 @@ def import_nir(
     if scale not in ("layer", "channel"):
         raise DataError(f"scale {scale!r}: has to be layer or channel")
     numerics = Numerics(DEFAULT_DT if dt is None else dt, discretisation, reset)
+    refuse_own_source(source, out)
     graph = read_graph(source)
     found = convert(graph, numerics, weight_bits=weight_bits, scale=scale, values=values)
     if found.description is None:
         first = found.unsupported[0]
         more = f" (and {len(found.unsupported) - 1} more)" if len(found.unsupported) > 1 else ""
-        raise UnsupportedNodes(f"{source}: node {first.node!r} ({first.type}): {first.text}{more}", found.verdicts)
+        raise UnsupportedNodes(f"{source}: node {first.node[:80]!r} ({first.type}): {first.text}{more}", found.verdicts)
     network = Network(Path(source), found.description, _metadata_of(graph, found))
     recordings, comparison = None, None
     if data is not None:
@@ -196,6 +197,7 @@ def import_netx(
         >>> aoi.import_netx("br_th1.net", "braille.net", recurrent=True)
         Network('braille.net': 1x1x48 spikes per step → 28 outputs, 478 neurons, readout spikes, rule none)
     """
+    refuse_own_source(source, out)
     network = load(source, recurrent=recurrent, strict=strict)
     metadata = network.metadata or Metadata(readout=network.readout, provenance={"imported from": Path(source).name})
     return _written(Path(out), network.description, metadata)
@@ -283,10 +285,17 @@ def export_nir(
         PosixPath('digits.nir')
     """
     net = network if isinstance(network, Network) else load(network)
+    refuse_own_source(net.path, out)
     numerics = Numerics(DEFAULT_DT if dt is None else dt, discretisation)
     about = net.metadata.model_dump_json() if net.metadata else ""
     write_nir(out, net.description, numerics, name=str(net.path), metadata=about, flat_input=flat_input)
     return Path(out)
+
+
+def refuse_own_source(source: str | PathLike[str], out: str | PathLike[str] | None) -> None:
+    """Raises DataError if a translation would replace what it was made from."""
+    if out is not None and Path(out).resolve() == Path(source).resolve():
+        raise DataError(f"{out}: is the source itself, which the translation would replace; choose another name")
 
 
 def _metadata_of(graph: Graph, found: Conversion) -> Metadata | None:

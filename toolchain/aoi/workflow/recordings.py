@@ -281,8 +281,8 @@ def log_skipped(spikes: SpikeData) -> None:
         log.warning("skipped: %d of %d recordings, all damaged", len(spikes.skipped), total)
     if spikes.outside:
         log.warning(
-            "%d of %d recordings, such as %s, have nearly all events outside of the window or in one bin: are the "
-            "times in µs, and does the window suit them?",
+            "%d of %d recordings, such as %s, have nearly all events outside of the window or in one bin, or a clock "
+            "that falls: are the times in µs, and does the window suit them?",
             len(spikes.outside),
             len(spikes),
             spikes.outside[0],
