@@ -41,6 +41,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_decisions_equal_those_of_the_engine(network: Path) -> None:
     file = read_network(network)
     rng = np.random.default_rng(0)

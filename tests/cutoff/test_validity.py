@@ -103,6 +103,7 @@ def test_divisions_by_object_keep_objects_apart() -> None:
     assert len({int(index) // 1000 for index in seen[0]}) == 4  # any of an object's recordings may be the one
 
 
+@pytest.mark.slow
 def test_tables() -> None:
     small = world("turning").take(np.arange(900))
     table = validity_table({"turning": small}, repetitions=2, max_drop=0.02, risk=0.1).splitlines()

@@ -308,6 +308,7 @@ def test_groups_in_a_row(tmp_path: Path) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_large_pools_before_a_matrix(tmp_path: Path) -> None:
     """The matrix is made without one of inputs x inputs."""
     nodes = [

@@ -25,11 +25,11 @@ def cnn(public_data: Path) -> Path:
 def test_the_nmnist_network_of_the_nir_paper(cnn: Path, nmnist_folder: Path, tmp_path: Path) -> None:
     """Published: .9847 in Sinabs, .9815 in Lava-DL, .9785 in snnTorch."""
     found = aoi.import_nir(
-        cnn, tmp_path / "cnn.net", data=nmnist_folder, split="train", samples=300, window_us=300_000, bins=300
+        cnn, tmp_path / "cnn.net", data=nmnist_folder, split="train", samples=100, window_us=300_000, bins=300
     )
     comparison = found.comparison
     assert comparison is not None
-    assert comparison.recordings == 300
+    assert comparison.recordings == 100
     assert comparison.float_accuracy >= 0.97
     assert comparison.accuracy >= comparison.float_accuracy - 0.005
     assert comparison.agreement >= 0.98
@@ -67,6 +67,7 @@ def test_command_line(cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out)["kind"] == "NIR"
 
 
+@pytest.mark.slow
 def test_an_unsupported_node_refuses_the_import(cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "changed.nir"
     path.write_bytes(cnn.read_bytes())
@@ -103,6 +104,7 @@ def test_arguments(cnn: Path, tmp_path: Path) -> None:
         aoi.import_nir(tmp_path / "none.nir")
 
 
+@pytest.mark.slow
 def test_a_recurrent_layer_that_lava_drops(public_data: Path, tmp_path: Path) -> None:
     """Read as its writer meant it, compared with a float reference, and rewritten for Lava."""
     path = public_data / "networks" / "br_th1.net"

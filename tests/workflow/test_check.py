@@ -33,6 +33,7 @@ def test_a_stock_network(public_data: Path) -> None:
     assert "--window-us" in found.next_command
 
 
+@pytest.mark.slow
 def test_sigma_delta_does_not_fit_loihi_1(public_data: Path) -> None:
     found = aoi.check(public_data / "networks" / "dns_nodelay.net")
     nahuku = next(each for each in found.findings if each.question == "nahuku")

@@ -117,7 +117,7 @@ def test_two_trainings_in_one_folder(tmp_path: Path) -> None:
         "training.epochs=2",
     ]
     first = subprocess.Popen(train, stderr=subprocess.PIPE, text=True)
-    lock = tmp_path / ".run.lock"
+    lock = tmp_path / ".run.claim"
     while not lock.exists() and first.poll() is None:
         time.sleep(0.05)
     second = subprocess.run([*train, "--overwrite"], capture_output=True, text=True)
@@ -142,6 +142,7 @@ def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_an_ascii_terminal(tmp_path: Path) -> None:
     from aoi.command import aoi_command
 
@@ -152,6 +153,7 @@ def test_an_ascii_terminal(tmp_path: Path) -> None:
         assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_few_descriptors(tmp_path: Path) -> None:
     from aoi.command import aoi_command
 
@@ -188,6 +190,7 @@ def test_a_cache_folder_for_compiled_code(tmp_path: Path) -> None:
     assert none.stdout.strip().endswith(f"aoi-numba-{os.getuid()}")
 
 
+@pytest.mark.slow
 def test_a_calibrated_file_keeps_mode_and_link(tmp_path: Path) -> None:
     network = aoi.load("zoo:digits")
     target, link = tmp_path / "target.net", tmp_path / "link.net"

@@ -88,12 +88,12 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 def claimed(path: Path, purpose: str) -> Iterator[None]:
     """Claims a file or folder for writing while the block runs; nobody waits.
 
-    The claim is a lock on ``.NAME.lock`` next to ``path``, which holds who has it. The system releases it however a
+    The claim is a lock on ``.NAME.claim`` next to ``path``, which holds who has it. The system releases it however a
     process ends. On file systems without locks, and in folders that cannot be written, there is none.
 
     Raises WriteError, which names the holder, if another process has claimed it.
     """
-    lock = path.parent / f".{path.name}.lock"
+    lock = path.parent / f".{path.name}.claim"
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         file = _open_locked(lock, wait=False)

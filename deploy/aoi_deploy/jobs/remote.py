@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -22,6 +23,7 @@ from aoi.errors import DataError
 from aoi.files import write_atomically
 from aoi_deploy.cluster.slurm import ClusterError
 from aoi_deploy.jobs.folder import JobFolder
+from aoi_deploy.jobs.registry import registry_folder
 from aoi_deploy.jobs.state import JobStatus
 
 _RESULT_FILE = re.compile(r"chunks/\d{3,}\.(jsonl|note)")
@@ -35,12 +37,9 @@ class Remote(BaseModel):
 
     login: str = Field(pattern=r"^[A-Za-z0-9][\w.@-]*$", max_length=200)
     path: str = Field(min_length=1, description="relative to the home folder on the host")
-    aoi: str = Field(
-        "aoi",
-        pattern=r"^(~/|/)?[A-Za-z0-9_.][A-Za-z0-9_./+@-]*$",
-        max_length=500,
-        description="command on the host; a shell reads it",
-    )
+    aoi: str = Field("aoi", min_length=1, max_length=2000, exclude=True, description="command on the host")
+    """A shell reads it, so it is the user's own: it comes from the command line, and is kept in the user's state
+    (:func:`_command_file`), never in the job's folder, which may be somebody else's."""
 
     def push(self, folder: JobFolder) -> None:
         """Copies the job's folder to the host. Raises ClusterError."""
@@ -50,6 +49,7 @@ class Remote(BaseModel):
                 tar.add(file, arcname=str(file.relative_to(folder.path)), recursive=False)
         path = shlex.quote(self.path)
         self._ssh(f"umask 077 && mkdir -p {path} && tar -xf - -C {path}", content.getvalue())
+        write_atomically(_command_file(folder), self.aoi.encode())
         write_atomically(folder.path / "remote.json", self.model_dump_json().encode())
 
     def pull(self, folder: JobFolder) -> None:
@@ -127,11 +127,27 @@ def remote_of(folder: JobFolder) -> Remote | None:
     """The host of a remote job, None for a local one. Raises DataError if ``remote.json`` is damaged."""
     file = folder.path / "remote.json"
     try:
-        return Remote.model_validate_json(file.read_bytes())
+        found = Remote.model_validate_json(file.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
         raise DataError(f"{file}: is damaged ({' '.join(str(error).split())[:200]})") from None
+    if found.aoi != "aoi":
+        raise DataError(
+            f"{file}: names a command for the login host, {found.aoi[:60]!r}; only your own 'aoi deploy --aoi' may do "
+            "that: remove it"
+        )
+    try:
+        command = _command_file(folder).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        command = "aoi"
+    return found.model_copy(update={"aoi": command or "aoi"})
+
+
+def _command_file(folder: JobFolder) -> Path:
+    """Where the command on the login host is kept for a job that this user made."""
+    name = hashlib.blake2b(os.fsencode(folder.path.resolve()), digest_size=12).hexdigest()
+    return registry_folder().parent / "commands" / name
 
 
 def remote(login: str, job: str, aoi: str) -> Remote:

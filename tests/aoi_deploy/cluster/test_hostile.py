@@ -53,16 +53,30 @@ def test_control_characters_never_reach_a_batch_script(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("command", ["touch OWNED; aoi", "aoi&", "$(id)", "a b", "`id`", "a\nb", "-aoi", ""])
-def test_the_command_on_a_login_host_is_a_path(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["touch OWNED; aoi", "touch OWNED", "/tmp/aoi", "$(id)", "a\nb"])
+def test_a_job_folder_names_no_command_for_a_login_host(command: str, tmp_path: Path) -> None:
     (tmp_path / "remote.json").write_text(json.dumps({"login": "host", "path": "x", "aoi": command}))
-    with pytest.raises(DataError, match=r"remote.json: is damaged"):
+    with pytest.raises(DataError, match="names a command for the login host"):
         remote_of(JobFolder(tmp_path))
 
 
-@pytest.mark.parametrize("command", ["aoi", "~/.venv/bin/aoi", "/opt/aoi-1.0/bin/aoi"])
-def test_paths_of_commands(command: str) -> None:
-    assert Remote(login="host", path="x", aoi=command).aoi == command
+def test_the_users_own_command_is_kept_in_the_users_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AOI_STATE_DIR", str(tmp_path / "state"))
+    sent: list[str] = []
+    monkeypatch.setattr(Remote, "_ssh", lambda self, command, content=b"": sent.append(command) or b'{"submitted": 1}')
+    (tmp_path / "job").mkdir()
+    folder = job(tmp_path / "job")
+    Remote(login="host", path="my job", aoi="env A=1 aoi").push(folder)
+    assert "aoi" not in json.loads((folder.path / "remote.json").read_text())
+    found = remote_of(folder)
+    assert found is not None
+    assert found.aoi == "env A=1 aoi"
+    assert found.submit(folder) == 1
+    assert sent[-1] == "env A=1 aoi jobs continue 'my job' --json"
+    folder.path.rename(tmp_path / "handed over")
+    elsewhere = remote_of(JobFolder(tmp_path / "handed over"))
+    assert elsewhere is not None
+    assert elsewhere.aoi == "aoi"
 
 
 def test_damaged_files_of_a_job(tmp_path: Path) -> None:

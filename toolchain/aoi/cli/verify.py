@@ -67,6 +67,8 @@ def command(
         verdict = "equal" if found.equal else f"{found.mismatches} mismatches"
         executors = (" = " if found.equal else ", ").join(found.executors)
         say(f"{verdict}: {executors}; {found.layers} layers, {found.samples} samples, {found.steps} steps")
+        if found.slayer_from:
+            say(f"slayer is rebuilt from {found.slayer_from}, not from the training")
         for quantities, names in found.quantities.items():
             say(f"{quantities} of layers {', '.join(names)}")
         say(f"{found.compared:,} values compared, on {found.input}")

@@ -44,6 +44,9 @@ class Verification(Result):
     steps: int
     silent_layers: list[str]
     """Layers that can fire and never did: there, nothing but zeros and voltages was compared."""
+    slayer_from: str | None
+    """What SLAYER's side was made from; None if it did not run. From the file, it cannot notice what the reading of the
+    file lost of the training."""
     coverage: dict[str, dict[str, float]]
     """For each layer, shares of its neurons: "fired" at least once; "saturated", a state at the limit of 24 bits."""
 
@@ -288,6 +291,7 @@ def _verdict(
             for layer in network.description.layers
             if layer.neuron.fires and not coverage[layer.name].get("fired", 1.0)
         ],
+        slayer_from="the network file" if "slayer" in traces else None,
         coverage=coverage,
     )
 
