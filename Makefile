@@ -18,6 +18,7 @@ setup: .venv/ready
 	$(UV) venv --quiet --clear --python "$$python" .venv
 	$(UV) pip install --quiet --compile-bytecode --python .venv/bin/python --editable '.[dev]'
 	.venv/bin/aoi install-lava
+	$(RUN) tests.compile_kernels # or the first run would wait for it, and each worker of the tests
 	touch $@
 
 demo: setup

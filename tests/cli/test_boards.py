@@ -14,6 +14,7 @@ from aoi.workflow.cost import lava_dl_file
 from tests.cli.conftest import Aoi
 
 
+@pytest.mark.slow
 def test_counts_of_pilotnet_equal_the_board_file(aoi: Aoi) -> None:
     """The counts in the board file equal the engine's, and the measurement is shown."""
     anchor = load_board("oheogulch").chip.anchor

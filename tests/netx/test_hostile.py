@@ -25,7 +25,7 @@ from aoi.netx.write import _write_blocks
 from aoi.workflow.network import load
 
 pytestmark = pytest.mark.timeout(120)
-MANY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def read_or_refuse(path: Path) -> None:

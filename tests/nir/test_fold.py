@@ -71,7 +71,7 @@ def chains(draw):
     return shape, nodes
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(drawn=chains())
 def test_the_same_as_node_by_node(drawn) -> None:
     shape, nodes = drawn

@@ -111,7 +111,7 @@ def test_float64_is_welcome(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6))
 def test_flipped_bytes(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("flipped")
