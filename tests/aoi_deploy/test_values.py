@@ -57,6 +57,7 @@ def values(samples: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(-80, 81, (samples, *SHAPE, STEPS), dtype=np.int32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sdnn", "cuba"])
 def test_every_layer_and_step_equals_the_engine(kind: str, tmp_path: Path) -> None:
     file = built(tmp_path / "values.net", kind)

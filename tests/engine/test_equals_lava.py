@@ -68,6 +68,7 @@ def test_dense_with_biases(tmp_path, networks, lava_traces):
     assert_equal(file, lava_traces, rate=0.1)
 
 
+@pytest.mark.slow
 def test_synaptic_delays_biases_and_odd_weights_of_others(tmp_path, networks, lava_traces):
     rng = networks.rng
     first = networks.dense(20, 12, delay=rng.integers(0, 10, (12, 20), dtype=np.int32), bias=networks.bias(12))

@@ -95,6 +95,7 @@ def check(tmp_path: Path, examples: int, *, derandomize: bool) -> Counter[str]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_few_networks(tmp_path):
     seen = check(tmp_path, 6, derandomize=True)

@@ -94,6 +94,7 @@ def test_tiny_golden(shipped, golden):
     assert (traces[-1].s[0] != out).any(), "the golden output is of a network that is reset when input arrives"
 
 
+@pytest.mark.slow
 def test_pilotnet_lif_against_the_golden_layers(shipped, golden):
     """u, v and spikes of each layer, fed what the golden run says that the layer before it sent.
 
@@ -133,6 +134,7 @@ def _bias_as_input(layer: Dense | Conv, x: np.ndarray) -> tuple[Dense | Conv, np
     return replace(layer, weight=weight, bias=None, input_shape=x.shape[:-1]), x
 
 
+@pytest.mark.slow
 def test_pilotnet_lif_input_block(shipped, golden):
     """The golden spikes of the input block, 16 steps after each reset of the golden run."""
     file = read_network(shipped("gts/pilotnet_lif/network.net"), input_block=True)

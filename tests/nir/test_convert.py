@@ -159,8 +159,7 @@ def test_recurrence_in_both_forms(tmp_path: Path) -> None:
     assert layers[0].weight_rec.any()  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("scale", ["layer", "channel"])
-@pytest.mark.parametrize("reset", [0.0, -0.4])
+@pytest.mark.parametrize(("scale", "reset"), [("layer", -0.4), ("channel", 0.0)])
 def test_integers_follow_the_reference(scale: str, reset: float, tmp_path: Path) -> None:
     """A network with pools, groups, a delay, recurrence-free: spikes of the last layer agree in nearly all steps."""
     neuron = nir.LIF(
